@@ -1,0 +1,117 @@
+"""This process: what it has cost so far, and how it is asked to stop."""
+
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a piece of work cost.
+
+    Attributes:
+        cpu_seconds: User and system time of this process and of the children it has waited for.
+        wall_seconds: Time on the clock.
+        peak_memory_bytes: The largest resident set of the process so far (never falls within a process).
+    """
+
+    cpu_seconds: float
+    wall_seconds: float
+    peak_memory_bytes: int
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            cpu_seconds=self.cpu_seconds + other.cpu_seconds,
+            wall_seconds=self.wall_seconds + other.wall_seconds,
+            peak_memory_bytes=max(self.peak_memory_bytes, other.peak_memory_bytes),
+        )
+
+
+NO_COST = Cost(cpu_seconds=0.0, wall_seconds=0.0, peak_memory_bytes=0)
+
+
+class Stopwatch:
+    """Measures cost from its making on.
+
+    Example:
+        >>> watch = Stopwatch()
+        >>> watch.read().cpu_seconds >= 0
+        True
+    """
+
+    def __init__(self) -> None:
+        self._cpu = _cpu_seconds()
+        self._wall = time.perf_counter()
+
+    def read(self) -> Cost:
+        """The cost since this watch was made."""
+        return Cost(
+            cpu_seconds=_cpu_seconds() - self._cpu,
+            wall_seconds=time.perf_counter() - self._wall,
+            peak_memory_bytes=peak_memory_bytes(),
+        )
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident set of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def available_memory_bytes() -> int:
+    """Memory that new allocations can have without swapping, in bytes (all of it, where the system does not say)."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+class StopRequest:
+    """Set once the user asked to stop; long work looks at it between steps."""
+
+    def __init__(self) -> None:
+        self.signal_name = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.signal_name)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Turn the first Ctrl-C or SIGTERM into a request; the second one ends the process at once.
+
+    Outside the main thread signals cannot be caught: the request then simply stays unset.
+    """
+    request = StopRequest()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if request:
+            os._exit(128 + number)
+        request.signal_name = signal.Signals(number).name
+        print("\nStopping after this step. Press Ctrl-C again to leave at once.", file=sys.stderr)
+
+    try:
+        previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:
+        yield request
+        return
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,128 @@
+"""Files that are whole or absent: atomic writes, digests, free space. POSIX-only calls live here and in `process`."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from luthier.core.records import to_json
+from luthier.errors import ResourceError
+
+
+def sha256_of(path: Path) -> str:
+    """The file's sha256 as 64 hexadecimal digits, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` survive a power cut (no-op where folders cannot be opened)."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` to write to; it takes `path`'s place when the block ends well, else it goes.
+
+    Raises:
+        ResourceError: the disk is full or cannot be written to; names the path and the free space.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`; it becomes `folder` when the block ends well, else nothing is left."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def cannot_write(path: Path, error: OSError) -> ResourceError:
+    """The error for a write that failed: which path, why, how much space is free."""
+    existing = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
+    free = shutil.disk_usage(existing).free
+    return ResourceError(
+        f"Cannot write {path}: {error.strerror or error} ({format_bytes(free)} free there).",
+        remedy="free some space, or choose another place with --out",
+    )
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes free on the disk that holds (or will hold) `folder`."""
+    existing = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists())
+    return shutil.disk_usage(existing).free
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a record, or anything made of records, as indented JSON."""
+    write_text(path, to_json(value, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; NaN and Infinity, which are not JSON, raise ValueError."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{path} holds {constant}, which is not JSON")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def append_line(path: Path, value: Any) -> None:
+    """Append one record to a JSON-lines file."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(to_json(value) + "\n")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def format_bytes(number: float) -> str:
+    """A number of bytes for people.
+
+    Example:
+        >>> format_bytes(512), format_bytes(3 * 1024**2), format_bytes(21.4 * 1024**3)
+        ('512 B', '3.0 MiB', '21.4 GiB')
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(number) < 1024 or unit == "GiB":
+            break
+        number /= 1024
+    return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"

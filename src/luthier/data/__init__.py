@@ -1,0 +1,1 @@
+"""Tables and media in; a checked, cleaned and split table out. Imports no torch."""

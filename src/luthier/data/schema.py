@@ -1,0 +1,59 @@
+"""What the columns of a table are: their kinds, and the roles they play. Nothing here looks at a task."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a column holds, judged from its values."""
+
+    TEXT = "text"
+    CATEGORY = "category"
+    NUMBER = "number"
+    IDENTIFIER = "identifier"
+    DATETIME = "datetime"
+    IMAGE = "image"
+    CONSTANT = "constant"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column as it was found.
+
+    Attributes:
+        name: Its header.
+        kind: What it holds.
+        missing: Rows in which it is null or only white space.
+        distinct: Number of distinct values (an estimate above 100,000).
+        mean_words: Mean number of words of its non-missing values.
+        examples: A few of its values, shortened.
+    """
+
+    name: str
+    kind: Kind
+    missing: int
+    distinct: int
+    mean_words: float
+    examples: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """The columns of a table and the roles they play.
+
+    Attributes:
+        columns: In the table's order, without `example_id`.
+        roles: Role name -> column name. Roles: text, text_pair, target, image, group, time, id.
+        num_rows: Rows of the table.
+    """
+
+    columns: tuple[Column, ...]
+    roles: Mapping[str, str]
+    num_rows: int
+    schema_version: int = 1
+
+    def kind_of(self, name: str) -> Kind:
+        """The kind of a column."""
+        return next(column.kind for column in self.columns if column.name == name)

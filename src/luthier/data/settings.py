@@ -1,0 +1,34 @@
+"""What can be said about the data of a run."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from luthier.core.settings import Settings
+
+
+class DataSettings(Settings):
+    """Columns, parts and cleaning."""
+
+    target: str | None = Field(None, description="Column that holds the answer")
+    text: str | None = Field(None, description="Column that holds the text")
+    image: str | None = Field(None, description="Column that holds the path of an image")
+    group: str | None = Field(None, description="Column whose equal values must stay on one side of the split (a user, a video)")
+    time: str | None = Field(None, description="Column to split by: the oldest rows train, the newest test")
+    ignore: tuple[str, ...] = Field((), description="Columns to use for nothing")
+    train: str | None = Field(None, description="File or folder of the training part")
+    validation: str | None = Field(None, description="File or folder of the validation part")
+    test: str | None = Field(None, description="File or folder of the test part")
+    split: str = Field("80/10/10", description="Percentages of train/validation/test, where they are not given")
+    overlap: Literal["drop", "error", "keep"] = Field(
+        "drop", description="What to do with train and validation rows that also occur in test (and train rows in validation)"
+    )
+    duplicates: Literal["drop", "keep"] = Field("drop", description="What to do with repeated rows inside a part")
+    conflicts: Literal["drop", "keep", "error"] = Field(
+        "drop", description="What to do with equal inputs that have different labels, outside of test"
+    )
+    bad_rows: Literal["drop", "keep", "error"] = Field(
+        "drop", description="What to do with rows that have too many or too few cells (keep: fill up or cut off)"
+    )
+    delimiter: str | None = Field(None, description="Character between cells, where guessing is wrong")
+    max_rows: int | None = Field(None, ge=1, description="Use at most this many rows, drawn at random with the seed")

@@ -1,0 +1,129 @@
+"""The records of evaluation: what `metrics.json` is made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from luthier.core.process import Cost
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Direction = Literal["higher", "lower"]
+VerdictName = Literal["keep", "keep with care", "do not keep"]
+MODEL_NAMES = ("majority", "classic", "pretrained", "probe", "scratch", "tuned")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What one model said about one set of examples.
+
+    Attributes:
+        table: One row per example: `example_id`, `group` (what is resampled together; the row itself by default), and the
+            columns of the task's `prediction_schema` (for one label: `target`, `prediction`, `probs`).
+        labels: For classification, the label of each place of `probs`.
+    """
+
+    table: "pa.Table"
+    labels: tuple[str, ...] = ()
+
+
+class Measure(Protocol):
+    """A score that is a function of sums over examples, so that the bootstrap can resample the sums."""
+
+    name: str
+    direction: Direction
+
+    def stats(self, predictions: Predictions) -> Float[np.ndarray, "N k"]:
+        """Sufficient statistics of each example."""
+
+    def value(self, summed: Float[np.ndarray, "*S k"]) -> Float[np.ndarray, "*S"]:
+        """The score of summed statistics; the last axis is k, further axes in front are kept (bootstrap samples)."""
+
+
+class IndexedMeasure(Protocol):
+    """A score that does not decompose (AUC, mAP): computed anew for each resample."""
+
+    name: str
+    direction: Direction
+
+    def value_of(self, predictions: Predictions, indices: Int[np.ndarray, " n"]) -> float:
+        """The score of the examples at `indices` (with repeats)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A score with its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Model `a` against model `b` on the same examples.
+
+    Attributes:
+        difference: Score of a minus score of b.
+        low, high: Bootstrap interval of the difference.
+        p: Two-sided p-value before correction.
+        p_holm: After Holm's correction over the comparisons of one card.
+        standard_error: Bootstrap standard error of the difference.
+        test: Name of the test.
+    """
+
+    a: str
+    b: str
+    measure: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    standard_error: float
+    test: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Keep the tuned model or not, and the rule that decided.
+
+    Attributes:
+        name: One of three.
+        reason: The rule that decided, in a sentence with its numbers.
+        recommended: The model to use: usually `tuned`; `probe` where the probe is as good within one standard error; the
+            best untuned model where tuning did not help.
+    """
+
+    name: VerdictName
+    reason: str
+    recommended: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Everything `metrics.json` says."""
+
+    task: str
+    primary_measure: str
+    directions: Mapping[str, Direction]
+    verdict: str
+    verdict_reason: str
+    recommended: str
+    n: int
+    test: Mapping[str, Mapping[str, Interval]]
+    comparisons: Sequence[Comparison]
+    absent: Mapping[str, str]
+    cost: Mapping[str, Cost]
+    validation: Mapping[str, float] = field(default_factory=dict)
+    per_class: Sequence[Mapping[str, object]] = ()
+    confusion: Sequence[Sequence[int]] = ()
+    labels: Sequence[str] = ()
+    calibration: Mapping[str, object] = field(default_factory=dict)
+    retained: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    seeds: Sequence[int] = ()
+    schema_version: int = 1

@@ -1,0 +1,1 @@
+"""Pre-trained models: the catalogue, safe loading, blocks in order, heads, freezing."""

@@ -1,0 +1,35 @@
+"""What can be said about training. `auto` values are resolved before the run and written to its spec."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from luthier.core.settings import Settings
+
+
+class TrainingSettings(Settings):
+    """Method, steps, rates, precision."""
+
+    method: str = Field("auto", description="auto (the ladder), probe, top-blocks:K, or full")
+    num_epochs: float | None = Field(None, gt=0, description="Passes over the training part, at most (default: by method)")
+    batch_size: int = Field(32, ge=1, description="Examples per optimizer step")
+    micro_batch: int | None = Field(None, ge=1, description="Examples per forward pass (default: the whole batch)")
+    learning_rate: float | None = Field(None, gt=0, description="Peak learning rate of the backbone (default: by method)")
+    head_learning_rate: float | None = Field(None, gt=0, description="Peak learning rate of the head (default: by method)")
+    schedule: str = Field("linear", description="constant, linear or cosine, after the warm-up")
+    warmup_fraction: float = Field(0.1, ge=0, lt=1, description="Share of the steps over which the rate rises from zero")
+    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay (L2) of matrices; biases and norms have none")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Probability mass spread over the other labels")
+    dropout: float | None = Field(None, ge=0, lt=1, description="Drop rate of the trainable blocks (default: the model's own)")
+    max_gradient_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm")
+    patience: int = Field(2, ge=1, description="Evaluations without a gain on validation before training stops")
+    evaluations_per_epoch: int = Field(2, ge=1, description="How often validation is scored in an epoch")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="bfloat16 where the hardware has it")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N, mps")
+    seed: int = Field(0, ge=0, description="Seed of the split, of shuffling and of dropout")
+    budget: float | None = Field(None, gt=0, description="Seconds after which no further rung of the ladder is begun (not repeatable)")
+    store: Literal["auto", "off", "float32", "bfloat16", "int8"] = Field(
+        "auto", description="Precision in which what frozen blocks compute is kept on disk; off computes it again in each epoch"
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads (default: the cores this process may use)")
+    refit: bool = Field(False, description="After choosing, train the winner on train and validation together")

@@ -1,0 +1,36 @@
+"""Fixtures for all tests: where the real data lies, and no network."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("LUTHIER_SHARED", Path(__file__).parents[1].parent / "shared"))
+REQUIRED = set(filter(None, os.environ.get("LUTHIER_REQUIRE", "").split(",")))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and weights; skips where it is absent, unless LUTHIER_REQUIRE names `shared`."""
+    if not (SHARED / "data").is_dir():
+        message = f"no shared data at {SHARED}: set LUTHIER_SHARED to a folder with data/ and weights/"
+        if "shared" in REQUIRED:
+            pytest.fail(message)
+        pytest.skip(message)
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that leaves this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
+            host = str(address[0])
+            if host not in ("127.0.0.1", "::1", "localhost"):
+                raise OSError(f"tests have no network, but something connects to {host}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
