@@ -1,14 +1,14 @@
 """Every error Luthier raises on purpose. What a user did wrong is told apart from what went wrong.
 
-    LuthierError                 problem + remedy
-    ├── UsageError               the command, the spec or the data is wrong          exit code 2
-    │   ├── SpecError            an unknown key, a misspelt name, a value out of range
-    │   ├── DataError            rows, columns, files that cannot be used as they are
-    │   ├── ModelError           a model that is refused, unknown, or does not fit the task
-    │   └── MissingExtraError    an optional part that is not installed
-    ├── ResourceError            disk or memory is short                             exit code 1
-    ├── DivergedError            the loss became NaN or infinite                     exit code 1
-    └── Stopped                  the user pressed Ctrl-C, or SIGTERM came            exit code 130
+LuthierError                 problem + remedy
+├── UsageError               the command, the spec or the data is wrong          exit code 2
+│   ├── SpecError            an unknown key, a misspelt name, a value out of range
+│   ├── DataError            rows, columns, files that cannot be used as they are
+│   ├── ModelError           a model that is refused, unknown, or does not fit the task
+│   └── MissingExtraError    an optional part that is not installed
+├── ResourceError            disk or memory is short                             exit code 1
+├── DivergedError            the loss became NaN or infinite                     exit code 1
+└── Stopped                  the user pressed Ctrl-C, or SIGTERM came            exit code 130
 """
 
 from collections.abc import Sequence

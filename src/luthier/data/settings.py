@@ -27,6 +27,9 @@ class DataSettings(Settings):
     conflicts: Literal["drop", "keep", "error"] = Field(
         "drop", description="What to do with equal inputs that have different labels, outside of test"
     )
+    rare_classes: Literal["drop", "keep", "error"] = Field(
+        "error", description="What to do with classes of one row, which cannot be in train and be scored (keep: they only train)"
+    )
     bad_rows: Literal["drop", "keep", "error"] = Field(
         "drop", description="What to do with rows that have too many or too few cells (keep: fill up or cut off)"
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -44,6 +44,7 @@ class Measure(Protocol):
         """The score of summed statistics; the last axis is k, further axes in front are kept (bootstrap samples)."""
 
 
+@runtime_checkable
 class IndexedMeasure(Protocol):
     """A score that does not decompose (AUC, mAP): computed anew for each resample."""
 
@@ -106,7 +107,18 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """Everything `metrics.json` says."""
+    """Everything `metrics.json` says.
+
+    Attributes:
+        n: Examples of the test set.
+        num_units: Independent units among them: what intervals and tests resample.
+        test: By model and measure.
+        per_class: Of the tuned model: label, precision, recall, f1, support, predicted.
+        confusion: Of the tuned model: examples by target (row) and prediction (column), in the order of `labels`.
+        calibration: By model: `expected_calibration_error`; of the tuned model also `curve` and, where validation predictions
+            were given, `best_temperature`.
+        confidence, bootstrap_samples: What stands behind the intervals.
+    """
 
     task: str
     primary_measure: str
@@ -126,4 +138,7 @@ class Metrics:
     calibration: Mapping[str, object] = field(default_factory=dict)
     retained: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     seeds: Sequence[int] = ()
+    confidence: float = 0.95
+    bootstrap_samples: int = 0
+    num_units: int = 0
     schema_version: int = 1

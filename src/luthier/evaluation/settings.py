@@ -10,3 +10,8 @@ class EvaluationSettings(Settings):
 
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the intervals")
     bootstrap_samples: int = Field(2000, ge=200, description="Resamples behind each interval")
+    calibration_limit: float = Field(
+        0.05,
+        gt=0,
+        description="How much the calibration error may grow from the probe to the tuned model before the verdict says so",
+    )

@@ -1,0 +1,77 @@
+"""Luthier fine-tunes a pre-trained model on your data, proves whether it helped, and keeps it working.
+
+run = luthier.tune("tickets.csv", target="category")
+print(run.card)
+model = luthier.load_model(run.model_path)
+model.predict(["my card never arrived"])
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from luthier.api import check, load_model, tune
+    from luthier.errors import (
+        DataError,
+        DivergedError,
+        LuthierError,
+        MissingExtraError,
+        ModelError,
+        ResourceError,
+        SpecError,
+        Stopped,
+        UsageError,
+    )
+    from luthier.spec import TuneSpec, load_spec
+
+__version__ = "0.1.0"
+
+# Where each public name lives; it is imported when it is first used, so that `import luthier` costs nothing.
+_HOMES = {
+    "DataError": "luthier.errors",
+    "DivergedError": "luthier.errors",
+    "LuthierError": "luthier.errors",
+    "MissingExtraError": "luthier.errors",
+    "ModelError": "luthier.errors",
+    "ResourceError": "luthier.errors",
+    "SpecError": "luthier.errors",
+    "Stopped": "luthier.errors",
+    "TuneSpec": "luthier.spec",
+    "UsageError": "luthier.errors",
+    "check": "luthier.api",
+    "load_model": "luthier.api",
+    "load_spec": "luthier.spec",
+    "tune": "luthier.api",
+}
+
+__all__ = [
+    "DataError",
+    "DivergedError",
+    "LuthierError",
+    "MissingExtraError",
+    "ModelError",
+    "ResourceError",
+    "SpecError",
+    "Stopped",
+    "TuneSpec",
+    "UsageError",
+    "__version__",
+    "check",
+    "load_model",
+    "load_spec",
+    "tune",
+]
+
+
+if not TYPE_CHECKING:  # type checkers see the imports above; with this function they would believe in every name
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'luthier' has no attribute '{name}'")
+        value: object = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,94 @@
+"""The verbs as Python functions: the spec's keywords in, records out. Each is one line over the pipeline."""
+
+from collections.abc import Sequence
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luthier.core.progress import Observer
+from luthier.spec import Given, TuneSpec, build_spec, settable_keys, spec_of
+
+if TYPE_CHECKING:
+    from luthier.models.backbone import Backbone
+    from luthier.package.model import Model
+    from luthier.pipeline import CheckResult, Run
+
+Sources = str | Path | Sequence[str | Path] | TuneSpec
+
+
+def tune(
+    sources: Sources,
+    *,
+    observer: Observer | None = None,
+    backbone: "Backbone | None" = None,
+    **settings: object,
+) -> "Run":
+    """Tune a pre-trained model on data, measure it against what needs no tuning, and keep everything in a run folder.
+
+    Args:
+        sources: Files and folders with the data, or a whole spec (`luthier.load_spec`).
+        observer: Is told what happens; nobody by default.
+        backbone: A pre-trained model of one's own, instead of `model`.
+        settings: The keys of the spec by their last word, as the flags of `luthier tune --help`: `target="category"`,
+            `num_epochs=3`, `model="minilm"`.
+
+    Returns:
+        The run: `card` (print it), `verdict`, `metrics`, `folder`, `model_path`.
+
+    Raises:
+        LuthierError: something is wrong with the settings, the data or the model; each subclass says what.
+    """
+    from luthier import pipeline
+
+    return pipeline.tune(_spec_from(sources, settings), observer=observer, backbone=backbone)
+
+
+def check(sources: Sources, *, fast: bool = False, observer: Observer | None = None, **settings: object) -> "CheckResult":
+    """Look for what is wrong with data before anything is trained on it.
+
+    Args:
+        sources: Files and folders with the data, or a whole spec.
+        fast: Leave out the checks that take long on a large table.
+        observer: Is told what happens; nobody by default.
+        settings: The keys of the spec by their last word, as for `tune`.
+    """
+    from luthier import pipeline
+
+    return pipeline.check(_spec_from(sources, settings), fast=fast, observer=observer)
+
+
+def load_model(path: str | Path) -> "Model":
+    """The model of a run folder's `model/`, ready to predict.
+
+    Raises:
+        ModelError: there is no model, or it is damaged, or from a newer Luthier.
+    """
+    from luthier.package.model import load_model as load
+
+    return load(Path(path))
+
+
+def _spec_from(sources: Sources, settings: dict[str, object]) -> TuneSpec:
+    if isinstance(sources, TuneSpec):
+        return spec_of([Given(written=name, value=value, style="keyword") for name, value in settings.items()], base=sources)
+    return build_spec(sources, **settings)
+
+
+def _signature(*own: Parameter) -> Signature:
+    # So that help() and the completion of notebooks show every keyword.
+    keywords = [
+        Parameter(key.keyword, Parameter.KEYWORD_ONLY, default=key.default, annotation=_shown(key.annotation, key.optional))
+        for key in settable_keys()
+    ]
+    return Signature([Parameter("sources", Parameter.POSITIONAL_OR_KEYWORD), *own, *keywords])
+
+
+def _shown(annotation: Any, optional: bool) -> Any:
+    return annotation | None if optional else annotation
+
+
+_OBSERVER = Parameter("observer", Parameter.KEYWORD_ONLY, default=None)
+_BACKBONE = Parameter("backbone", Parameter.KEYWORD_ONLY, default=None)
+_FAST = Parameter("fast", Parameter.KEYWORD_ONLY, default=False)
+tune.__signature__ = _signature(_OBSERVER, _BACKBONE)  # type: ignore[attr-defined]
+check.__signature__ = _signature(_FAST, _OBSERVER)  # type: ignore[attr-defined]

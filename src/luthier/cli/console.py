@@ -1,0 +1,194 @@
+"""The observer that people watch: what step is running, what was decided and why, how far counted work is.
+
+On a terminal there is a live bar; in a file or a pipe there are plain lines, one when counted work ends and one each half
+minute until then.
+"""
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from luthier.cli.terminal import open_console, printable
+from luthier.core.decision import Decision
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+NAME_WIDTH = 14
+VALUE_WIDTH = 22
+SECONDS_BETWEEN_LINES = 30.0
+LEVELS = {"info": ("·", "dim"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+
+
+@dataclass(kw_only=True)
+class Work:
+    """Counted work that is going on."""
+
+    label: str
+    total: int
+    unit: str
+    started: float
+    done: int = 0
+    detail: str = ""
+    told: float = 0.0
+    task: "TaskID | None" = None
+
+
+class Watch:
+    """Shows what is going on.
+
+    Args:
+        quiet: Show only errors.
+        on_stderr: Keep stdout for results that are read by programs.
+    """
+
+    def __init__(self, *, quiet: bool = False, on_stderr: bool = False) -> None:
+        self.console = open_console(sys.stderr if on_stderr or quiet else None)
+        self.quiet = quiet
+        self._works: list[Work] = []
+        self._live: Progress | None = None
+
+    def stage(self, name: str, detail: str = "") -> None:
+        """A heading."""
+        if not self.quiet:
+            heading = Text(f"{printable(name)[:1].upper()}{printable(name)[1:]}", style="bold")
+            self.console.print()
+            self.console.print(Text.assemble(("━━ ", "cyan"), heading, ("  " + printable(detail) if detail else "", "dim")))
+
+    def note(self, message: str, *, level: str = "info") -> None:
+        """One line with a sign for how serious it is."""
+        if not self.quiet or level == "error":
+            sign, style = LEVELS.get(level, LEVELS["info"])
+            grid = Table.grid(padding=(0, 1))
+            grid.add_row(Text(f" {sign}", style=style), Text(printable(message), style="" if level == "info" else style))
+            self.console.print(grid)
+
+    def decided(self, decision: Decision[object]) -> None:
+        """A choice with its reason, and what to type to choose otherwise."""
+        if not self.quiet:
+            self.console.print(decision_line(decision))
+
+    def start(self, label: str, total: int, unit: str) -> None:
+        """Begin a bar (below the one that is running, if any)."""
+        work = Work(label=printable(label), total=total, unit=unit, started=time.monotonic(), told=time.monotonic())
+        self._works.append(work)
+        if self.console.is_terminal and not self.quiet:
+            self._live = self._live or self._open_live()
+            work.task = self._live.add_task(work.label, total=total or None, unit=unit, detail="")
+
+    def advance(self, amount: int, detail: str = "") -> None:
+        """Move the newest bar."""
+        if not self._works:
+            return
+        work = self._works[-1]
+        work.done += amount
+        work.detail = printable(detail) or work.detail
+        if self._live and work.task is not None:
+            self._live.update(work.task, advance=amount, detail=work.detail)
+        elif not self.quiet and time.monotonic() - work.told > SECONDS_BETWEEN_LINES:
+            work.told = time.monotonic()
+            self.console.print(Text(_progress_line(work)))
+
+    def finish(self) -> None:
+        """End the newest bar; a line with its total stays."""
+        if not self._works:
+            return
+        work = self._works.pop()
+        if self._live and work.task is not None:
+            self._live.remove_task(work.task)
+        if self._live and not self._works:
+            self.close()
+        if not self.quiet:
+            self.console.print(Text(_finished_line(work), style="dim"))
+
+    def close(self) -> None:
+        """Take the live bars away, however the work ended; the cursor is visible again."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def _open_live(self) -> "Progress":
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        live = Progress(
+            TextColumn("   {task.description}", markup=False),
+            BarColumn(bar_width=24, complete_style="cyan", finished_style="cyan"),
+            TaskProgressColumn(show_speed=True),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}", markup=False),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+            console=self.console,
+            transient=True,
+            refresh_per_second=4,
+        )
+        live.start()
+        return live
+
+
+def decision_line(decision: Decision[object]) -> Table:
+    """One aligned line: name, value, reason, override."""
+    grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
+    grid.add_column(width=2)
+    grid.add_column(min_width=NAME_WIDTH, style="cyan", no_wrap=True)
+    grid.add_column(width=VALUE_WIDTH)
+    grid.add_column(ratio=1, style="dim")
+    override = printable(decision.override)
+    reason = printable(decision.reason)
+    grid.add_row(
+        "",
+        printable(decision.name).replace("_", " "),
+        Text(shown_value(decision.value), style="bold"),
+        Text.assemble(reason, ("   " if override else ""), (override, "cyan")),
+    )
+    return grid
+
+
+def shown_value(value: object) -> str:
+    """A decision's value in a few words.
+
+    Example:
+        >>> shown_value("category"), shown_value(("a", "b")), shown_value({"train": 80, "test": 20}), shown_value(None)
+        ('category', 'a, b', 'train 80, test 20', 'none')
+    """
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.4g}"
+        case dict():
+            return ", ".join(f"{printable(name)} {shown_value(item)}" for name, item in value.items())
+        case list() | tuple():
+            shown = ", ".join(shown_value(item) for item in value[:4])
+            return shown + (f" and {len(value) - 4} more" if len(value) > 4 else "")
+    return printable(value)
+
+
+def _progress_line(work: Work) -> str:
+    from luthier.report.wording import duration
+
+    elapsed = time.monotonic() - work.started
+    if not (work.total and work.done):
+        return f"   {work.label}: {work.done:,} {work.unit} after {duration(elapsed)}"
+    left = elapsed / work.done * (work.total - work.done)
+    share = f"{100 * work.done / work.total:.0f} % ({work.done:,} of {work.total:,} {work.unit})"
+    return f"   {work.label}: {share}, about {duration(left)} left" + (f", {work.detail}" if work.detail else "")
+
+
+def _finished_line(work: Work) -> str:
+    from luthier.report.wording import duration
+
+    elapsed = max(time.monotonic() - work.started, 1e-9)
+    rate = f" ({work.done / elapsed:,.0f} a second)" if work.done / elapsed >= 1 and elapsed >= 1 else ""
+    unfinished = f" of {work.total:,}" if work.total and work.done < work.total else ""
+    return f"   {work.label}: {work.done:,}{unfinished} {work.unit} in {duration(elapsed)}{rate}" + (
+        f", {work.detail}" if work.detail else ""
+    )

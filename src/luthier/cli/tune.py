@@ -1,0 +1,133 @@
+"""`luthier tune`: the main job. Parses, hands the spec to the pipeline, shows the evidence and what to type next."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from luthier.cli.command import GroupedOption, Verb
+from luthier.cli.console import Watch
+from luthier.cli.options import PANELS, output_options, set_option, setting_options, spec_from_flags
+from luthier.cli.results import print_json
+from luthier.spec import TuneSpec
+
+if TYPE_CHECKING:
+    from luthier.evaluation.records import Metrics
+    from luthier.pipeline import Run
+
+NOT_KEPT = 3
+
+
+def run(
+    *, sources: Sequence[str], assignments: Sequence[str], plan: bool, as_json: bool, quiet: bool, **settings: object
+) -> int:
+    """Tune, or with `plan` only say what would happen; `settings` are the flags made from the spec."""
+    if not sources and not assignments and not any(value not in (None, ()) for value in settings.values()):
+        context = click.get_current_context()
+        click.echo(VERB.get_short_help(context))
+        return 0
+    spec = spec_from_flags(sources, settings, assignments)
+    watch = Watch(quiet=quiet, on_stderr=as_json)
+    try:
+        return _plan(spec, watch, as_json=as_json) if plan else _tune(spec, watch, as_json=as_json)
+    finally:
+        watch.close()
+
+
+def _tune(spec: TuneSpec, watch: Watch, *, as_json: bool) -> int:
+    from luthier import pipeline
+
+    # Nothing that a library prints may end up between the lines of the result.
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        done = pipeline.tune(spec, observer=watch)
+    if as_json:
+        print_json(
+            {
+                "folder": done.folder,
+                "model": done.model_path,
+                "verdict": done.verdict,
+                "recommended": done.metrics.recommended,
+                "metrics": done.metrics,
+            }
+        )
+    elif watch.quiet:
+        click.echo(f"{done.verdict}: {done.metrics.recommended} ({done.folder})")
+    else:
+        _show(done, spec, watch)
+    return NOT_KEPT if done.verdict == "do not keep" else 0
+
+
+def _show(done: "Run", spec: TuneSpec, watch: Watch) -> None:
+    from luthier.cli.card import evidence_card, next_commands
+
+    watch.console.print()
+    watch.console.print(evidence_card(done.metrics, width=watch.console.width))
+    watch.console.print(next_commands(commands_after(done.metrics, done.folder, done.model_path, spec)))
+
+
+def commands_after(metrics: "Metrics", folder: Path, model_path: Path, spec: TuneSpec) -> list[tuple[str, str]]:
+    """The three commands one might type after a run, with what they do; they depend on the verdict."""
+    source = shlex.join(spec.sources)
+    report = (f"{_opener()} {shlex.quote(str(folder / 'report.html'))}", "read the report: what was wrong, for whom, how sure")
+    rerun = f"luthier tune {shlex.quote(str(folder / 'spec.yaml'))}"
+    if metrics.verdict == "do not keep":
+        return [
+            report,
+            (f"luthier check {source}", "see what the data could do better"),
+            (f"{rerun} --method full --out {shlex.quote(f'{folder}-full')}", "try again with all of the model's weights free"),
+        ]
+    model = shlex.quote(str(model_path))
+    return [
+        report,
+        (f"luthier predict {model} NEW.csv --out answers.csv", "add the model's answers to new rows"),
+        (
+            f"{rerun} --refit --out {shlex.quote(f'{folder}-refit')}",
+            "train the winner once more, on train and validation together",
+        ),
+    ]
+
+
+def _opener() -> str:
+    return {"darwin": "open", "win32": "start"}.get(sys.platform, "xdg-open")
+
+
+def _plan(spec: TuneSpec, watch: Watch, *, as_json: bool) -> int:
+    from luthier import pipeline
+
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        planned = pipeline.plan(spec, observer=watch)
+    if as_json:
+        print_json(planned)
+        return 0
+    from luthier.cli.results import plan_page
+
+    watch.console.quiet = False
+    watch.console.print(plan_page(planned))
+    return 0
+
+
+VERB = Verb(
+    "tune",
+    run,
+    params=[
+        click.Argument(["sources"], nargs=-1, metavar="SOURCE..."),
+        *setting_options(tuple(PANELS)),
+        GroupedOption(
+            ["--plan"], is_flag=True, help="Say what would happen, what it would cost and what is doubtful; do nothing"
+        ),
+        set_option(),
+        *output_options(),
+    ],
+    summary="Tunes a pre-trained model on your data, measures it against what needs no tuning, and says whether to keep it.",
+    examples=(
+        "luthier tune tickets.csv --target category",
+        "luthier tune photos/ --method full --num-epochs 5",
+        "luthier tune train.csv test.csv --plan",
+        "luthier tune spec.yaml --set training.seed=7",
+    ),
+    main_flags=("--target", "--text", "--model", "--method", "--num-epochs", "--split", "--out", "--plan", "--json"),
+)

@@ -1,0 +1,223 @@
+"""Which column plays which role: by flag, else by name and kind. Every guess is a decision that can be overridden."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from luthier.core.decision import Decision
+from luthier.core.names import nearest_name
+from luthier.data.kinds import infer_columns
+from luthier.data.schema import Column, Kind, Schema
+from luthier.data.settings import DataSettings
+from luthier.errors import DataError, LuthierError, SpecError, raise_together
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["check_flags", "infer_columns", "infer_schema"]
+
+TARGET_NAMES = (
+    "label", "labels", "target", "class", "category", "intent", "sentiment", "emotion", "topic", "gold", "answer", "outcome",
+    "rating", "stars", "score", "tag", "type", "y",
+)  # fmt: skip
+TEXT_NAMES = (
+    "text", "message", "sentence", "review", "content", "body", "comment", "tweet", "question", "utterance", "query",
+    "document", "description", "title",
+)  # fmt: skip
+GROUP_NAMES = ("user", "customer", "author", "patient", "subject", "speaker", "session", "video", "account", "client", "group")
+FLAGGED = ("target", "text", "image", "group", "time")
+_LONG_LABEL_WORDS = 4
+
+Assign = Callable[[Sequence[Column]], Decision[str | None]]
+
+
+def infer_schema(
+    table: "pa.Table", settings: DataSettings, *, name: str = "the table", require_target: bool = True
+) -> tuple[Schema, list[Decision[Any]]]:
+    """Kinds of the columns, and their roles.
+
+    Args:
+        table: As loaded.
+        settings: Flags for roles, and columns to ignore.
+        name: What messages call the table.
+        require_target: Whether there must be a column with the answer (not when predicting, say).
+
+    Raises:
+        SpecError: flags that name no column, or contradict each other; all of them are reported.
+        DataError: no column looks like the answer.
+    """
+    columns = infer_columns(table)
+    check_flags(settings, [column.name for column in columns], name=name)
+    free = [column for column in columns if column.name not in settings.ignore]
+    decisions = [_by_flag(role, column) for role in FLAGGED if (column := getattr(settings, role))]
+    decided = {decision.name for decision in decisions}
+    rules: tuple[tuple[str, Assign], ...] = (
+        ("target", _guess_target),
+        ("image", _guess_image),
+        ("text", _guess_text),
+        ("id", _guess_id),
+    )
+    for role, guess in rules:
+        if role not in decided:
+            decisions.append(guess(_unassigned(free, decisions)))
+    roles = {decision.name: decision.value for decision in decisions if decision.value is not None}
+    if "target" not in roles and require_target:
+        raise _no_target(columns, settings, name=name)
+    decisions += _candidates(_unassigned(free, decisions), decided)
+    kept = [decision for decision in decisions if decision.value is not None or decision.name in ("target", "group", "time")]
+    return Schema(columns=columns, roles=roles, num_rows=table.num_rows), list(kept)
+
+
+def check_flags(settings: DataSettings, columns: Sequence[str], *, name: str) -> None:
+    """Refuse flags that name no column, a column twice, or one that is to be ignored; all at once.
+
+    Raises:
+        SpecError: names the nearest column and lists them all.
+    """
+    flags = [(role, column) for role in FLAGGED if (column := getattr(settings, role))]
+    errors: list[LuthierError] = [
+        _unknown_column(role, column, columns=columns, name=name)
+        for role, column in [*flags, *(("ignore", column) for column in settings.ignore)]
+        if column not in columns
+    ]
+    by_column: dict[str, list[str]] = {}
+    for role, column in flags:
+        by_column.setdefault(column, []).append(role)
+    for column, roles in by_column.items():
+        if len(roles) > 1:
+            both = " and ".join(f"--{role}" for role in roles)
+            errors.append(SpecError(f"{both} both name '{column}'; a column plays one role.", remedy=f"--{roles[0]} {column}"))
+        if column in settings.ignore:
+            errors.append(SpecError(f"--{roles[0]} and --ignore both name '{column}'.", remedy=f"--{roles[0]} {column}"))
+    raise_together(errors)
+
+
+def _unknown_column(role: str, column: str, *, columns: Sequence[str], name: str) -> SpecError:
+    folded = {known.lower(): known for known in columns}
+    guess = folded.get(column.lower()) or nearest_name(column, columns)
+    hint = f" Did you mean '{guess}'?" if guess else ""
+    return SpecError(
+        f"--{role} names '{column}', which is no column of {name}.{hint} Columns: {', '.join(columns)}.",
+        remedy=f"--{role} {guess or (columns[0] if columns else 'COLUMN')}",
+    )
+
+
+def _by_flag(role: str, column: str) -> Decision[str | None]:
+    return Decision(name=role, value=column, reason=f"you said --{role} {column}", override=f"--{role} COLUMN")
+
+
+def _unassigned(columns: Sequence[Column], decisions: Sequence[Decision[str | None]]) -> list[Column]:
+    taken = {decision.value for decision in decisions}
+    return [column for column in columns if column.name not in taken]
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)]
+
+
+def _described(columns: Sequence[Column]) -> dict[str, str]:
+    return {column.name: f"{column.kind}, {column.distinct:,} distinct values" for column in columns}
+
+
+def _named(columns: Sequence[Column], names: Sequence[str]) -> Column | None:
+    """The column with the most usual name; one that ends with such a name comes after all that are named so.
+
+    Numbers must be named so exactly: `monthly_score` is more often an input than the answer.
+    """
+    exact = [column for name in names for column in columns if column.name.lower() == name]
+    ending = [
+        column for name in names for column in columns if column.kind is not Kind.NUMBER and _words(column.name)[-1:] == [name]
+    ]
+    return next(iter(exact + ending), None)
+
+
+def _may_be_target(column: Column) -> bool:
+    if column.kind in (Kind.CATEGORY, Kind.CONSTANT):
+        return True
+    return column.kind is Kind.NUMBER or (column.kind in (Kind.TEXT, Kind.IDENTIFIER) and column.mean_words < _LONG_LABEL_WORDS)
+
+
+def _guess_target(columns: Sequence[Column]) -> Decision[str | None]:
+    categories = [column for column in columns if column.kind is Kind.CATEGORY]
+    named = _named([column for column in columns if _may_be_target(column)], TARGET_NAMES)
+    chosen = named or (categories[-1] if categories else None)
+    others = [column for column in categories if column is not chosen]
+    also = f"; it could also be {' or '.join(column.name for column in others[:3])}" if others else ""
+    if chosen is None:
+        reason = "no column has a name that is usual for the answer, and none holds categories"
+    elif named:
+        reason = f"'{chosen.name}' is a usual name for the column with the answer{also}"
+    else:
+        reason = (
+            f"no column has a name that is usual for the answer; '{chosen.name}' is the last one that holds categories{also}"
+        )
+    evidence = {"candidates": _described([chosen, *others] if chosen else [])}
+    return Decision(
+        name="target", value=chosen.name if chosen else None, reason=reason, evidence=evidence, override="--target COLUMN"
+    )
+
+
+def _guess_text(columns: Sequence[Column]) -> Decision[str | None]:
+    texts = sorted((column for column in columns if column.kind is Kind.TEXT), key=lambda column: -column.mean_words)
+    words = {column.name: column.mean_words for column in texts}
+    if texts:
+        others = f"; {texts[1].name} has {texts[1].mean_words:.1f}" if len(texts) > 1 else ""
+        reason = f"its values are the longest texts: {texts[0].mean_words:.1f} words on average{others}"
+        return Decision(
+            name="text", value=texts[0].name, reason=reason, evidence={"mean_words": words}, override="--text COLUMN"
+        )
+    wordy = [column for column in columns if column.kind in (Kind.CATEGORY, Kind.IDENTIFIER, Kind.CONSTANT)]
+    named = next((column for name in TEXT_NAMES for column in wordy if column.name.lower() == name), None)
+    reason = "no column holds longer texts" + (f"; '{named.name}' is a usual name for a text" if named else "")
+    return Decision(name="text", value=named.name if named else None, reason=reason, override="--text COLUMN")
+
+
+def _guess_image(columns: Sequence[Column]) -> Decision[str | None]:
+    pictures = [column.name for column in columns if column.kind is Kind.IMAGE]
+    return Decision(
+        name="image",
+        value=pictures[0] if pictures else None,
+        reason="its values are paths of pictures that exist" if pictures else "no column holds paths of pictures",
+        evidence={"candidates": pictures},
+        override="--image COLUMN",
+    )
+
+
+def _guess_id(columns: Sequence[Column]) -> Decision[str | None]:
+    identifiers = [column.name for column in columns if column.kind is Kind.IDENTIFIER]
+    return Decision(
+        name="id",
+        value=identifiers[0] if identifiers else None,
+        reason="its values are all different and a single word or number each; nothing can be learned from them",
+        evidence={"candidates": identifiers},
+    )
+
+
+def _candidates(columns: Sequence[Column], decided: set[str]) -> list[Decision[str | None]]:
+    """Roles that are never guessed, because a wrong guess would cost rows: what could play them is only named."""
+    groups = [column.name for column in columns if column.distinct > 1 and set(_words(column.name)) & set(GROUP_NAMES)]
+    times = [column.name for column in columns if column.kind is Kind.DATETIME]
+    found: Mapping[str, list[str]] = {"group": groups, "time": times}
+    purpose = {"group": "rows of one group may stand on both sides of the split", "time": "the split does not follow time"}
+    return [
+        Decision(
+            name=role,
+            value=None,
+            reason=f"not said, so {purpose[role]}; {' or '.join(names)} could be it",
+            evidence={"candidates": names},
+            override=f"--{role} {names[0]}",
+        )
+        for role, names in found.items()
+        if names and role not in decided
+    ]
+
+
+def _no_target(columns: Sequence[Column], settings: DataSettings, *, name: str) -> DataError:
+    shown = ", ".join(f"'{column.name}' ({column.kind})" for column in columns) or "none"
+    text = settings.text or next((column.name for column in columns if column.kind is Kind.TEXT), None)
+    left = [column.name for column in columns if column.name not in (text, *settings.ignore)]
+    flags = f"--text {text} " if text else ""
+    return DataError(
+        f"A column with the answer (the label) is needed, and no column of {name} looks like one: {shown}.",
+        remedy=f"luthier tune {name} {flags}--target {left[-1] if left else 'COLUMN'}",
+    )

@@ -1,0 +1,96 @@
+"""How scores, differences, p-values and times are written for people: one place for terminal, card and report."""
+
+_SHARES = {"accuracy", "top_3_accuracy", "macro_f1", "macro_precision", "macro_recall", "weighted_f1"}
+_TITLES = {
+    "top_3_accuracy": "top-3 accuracy",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "mcc": "MCC",
+    "brier": "Brier score",
+    "roc_auc": "ROC AUC",
+    "expected_calibration_error": "calibration error",
+}
+
+
+def measure_title(measure: str) -> str:
+    """The measure's name for people.
+
+    Example:
+        >>> measure_title("macro_f1"), measure_title("log_loss")
+        ('macro F1', 'log loss')
+    """
+    return _TITLES.get(measure, measure.replace("_", " "))
+
+
+def is_share(measure: str) -> bool:
+    """Whether the measure runs from 0 to 1 and is written in per cent."""
+    return measure in _SHARES
+
+
+def format_score(measure: str, value: float, *, unit: bool = True) -> str:
+    """A score: shares in per cent, others with three decimals.
+
+    Example:
+        >>> format_score("accuracy", 0.9381), format_score("accuracy", 0.9381, unit=False), format_score("log_loss", 0.2345)
+        ('93.8 %', '93.8', '0.234')
+    """
+    if is_share(measure):
+        return f"{100 * value:.1f}{' %' if unit else ''}"
+    return f"{value:.3f}"
+
+
+def format_difference(measure: str, value: float, *, unit: bool = False) -> str:
+    """A difference of two scores, with its sign: shares in percentage points. What rounds to nothing has no minus.
+
+    Example:
+        >>> format_difference("accuracy", 0.0764), format_difference("accuracy", -0.0764, unit=True)
+        ('+7.6', '-7.6 points')
+    """
+    text = f"{100 * value:+.1f}" if is_share(measure) else f"{value:+.3f}"
+    text = text.replace("-", "+") if not text.strip("+-0.") else text
+    return f"{text} points" if unit and is_share(measure) else text
+
+
+def format_p(p: float, *, equals: bool = False) -> str:
+    """A p-value with three decimals at most.
+
+    Args:
+        p: The value.
+        equals: Put the equals sign in front, for use in a sentence.
+
+    Example:
+        >>> format_p(0.00001), format_p(0.0421, equals=True), format_p(1.0), format_p(0.9999)
+        ('< 0.001', '= 0.042', '1', '1')
+    """
+    if p < 0.001:
+        return "< 0.001"
+    text = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    text = "1" if float(text) == 1 else text
+    return f"= {text}" if equals else text
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration for people.
+
+    Example:
+        >>> [format_seconds(value) for value in (0.04, 7.26, 42.4, 250, 7260)]
+        ['0.0 s', '7.3 s', '42 s', '4 min 10 s', '2 h 1 min']
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def join_names(names: list[str]) -> str:
+    """Names as in a sentence.
+
+    Example:
+        >>> join_names(["a"]), join_names(["a", "b"]), join_names(["a", "b", "c"])
+        ('a', 'a and b', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""

@@ -1,0 +1,27 @@
+"""The family of measures. Those that are functions of sums (`Measure`) come with their per-example statistics, so that
+intervals and tests are right; those that are not (`IndexedMeasure`) are computed anew for each resample.
+
+With one label per example micro-averaged precision, recall and F1 all equal the accuracy; they have no name of their own.
+"""
+
+from luthier.core.family import Family
+from luthier.evaluation.records import IndexedMeasure, Measure
+
+AnyMeasure = Measure | IndexedMeasure
+
+MEASURES: Family[AnyMeasure] = Family(
+    "measure",
+    {
+        "accuracy": "luthier.evaluation.measures.accuracy:ACCURACY",
+        "top_3_accuracy": "luthier.evaluation.measures.accuracy:TOP_3_ACCURACY",
+        "macro_f1": "luthier.evaluation.measures.class_counts:MACRO_F1",
+        "macro_precision": "luthier.evaluation.measures.class_counts:MACRO_PRECISION",
+        "macro_recall": "luthier.evaluation.measures.class_counts:MACRO_RECALL",
+        "weighted_f1": "luthier.evaluation.measures.class_counts:WEIGHTED_F1",
+        "mcc": "luthier.evaluation.measures.class_counts:MCC",
+        "log_loss": "luthier.evaluation.measures.probability:LOG_LOSS",
+        "brier": "luthier.evaluation.measures.probability:BRIER",
+        "roc_auc": "luthier.evaluation.measures.ranking:ROC_AUC",
+        "expected_calibration_error": "luthier.evaluation.measures.calibration_error:EXPECTED_CALIBRATION_ERROR",
+    },
+)

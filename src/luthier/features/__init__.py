@@ -1,0 +1,1 @@
+"""What frozen parts compute, computed once: passes over the data, the activation store, pooled features, probes."""

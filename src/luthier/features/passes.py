@@ -1,0 +1,232 @@
+"""One pass of the data through a frozen backbone: pooled features, and what enters the blocks that will train.
+
+The pass runs on a copy of the backbone in the pass's precision, in evaluation mode, over length-sorted batches whose
+size suits the processor's cache. Inputs that occur several times are computed once.
+"""
+
+import copy
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from luthier.core.progress import Observer, counted
+from luthier.features.store import ActivationStore, StorePlan, StoreType, StoreWriter, new_store, open_store
+from luthier.models.backbone import Backbone, ModelInputs
+from luthier.tasks.inputs import Inputs
+
+TOKENS_PER_BATCH = 1024
+ROWS_PER_BATCH = 64
+IMAGES_PER_BATCH = 16
+PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassSettings:
+    """How a pass is run, and what its results are called on disk.
+
+    Attributes:
+        identity: Hashes of weights and processor, and the like: everything but the inputs that decides the results.
+        root: Folder of the stores.
+        precision: `float32` or `bfloat16`: of weights and activations.
+        store_type: How activations are kept; pooled features are always float32.
+        device: Where the pass runs.
+    """
+
+    identity: Mapping[str, Any]
+    root: Path
+    precision: str
+    store_type: StoreType
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What a pass left behind.
+
+    Attributes:
+        pooled: [N, D] float32, one row per row of the inputs asked for.
+        boundaries: Store of what enters each block asked for.
+        reused: Whether everything was found on disk.
+    """
+
+    pooled: Float[np.ndarray, "N D"]
+    boundaries: Mapping[int, ActivationStore]
+    reused: bool
+    seconds: float = 0.0
+    plans: Sequence[StorePlan] = field(default=())
+
+
+def frozen_copy(backbone: Backbone, *, precision: str, device: str) -> Backbone:
+    """A copy of the backbone for passes: evaluation mode, no gradients, the pass's precision, fast memory layout."""
+    network = copy.deepcopy(backbone).to(device=device, dtype=PRECISIONS[precision]).eval()
+    network.requires_grad_(False)
+    if len(network.rehearsal.shapes[0] if network.rehearsal else ()) == 3:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def to_device(batch: Mapping[str, np.ndarray], *, dtype: torch.dtype, device: str) -> ModelInputs:
+    """Arrays as tensors; real numbers in the network's precision. Arrays without memory (all strides 0) stay without."""
+    tensors = {}
+    for name, array in batch.items():
+        if not any(array.strides):
+            tensors[name] = torch.zeros((), dtype=dtype, device=device).expand(array.shape)
+            continue
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        tensor = tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+        tensors[name] = tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+    return tensors
+
+
+def batches_by_length(lengths: Int[np.ndarray, " N"], *, is_media: bool = False) -> Iterator[Int[np.ndarray, " B"]]:
+    """Rows from long to short, in batches of about `TOKENS_PER_BATCH` tokens; pictures in batches of a fixed number.
+
+    Example:
+        >>> [len(batch) for batch in batches_by_length(np.array([512, 600, 3, 2]))]
+        [1, 1, 2]
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        room = IMAGES_PER_BATCH if is_media else max(1, min(ROWS_PER_BATCH, TOKENS_PER_BATCH // int(lengths[order[start]])))
+        if not is_media and start + room < len(order) and lengths[order[start]] + lengths[order[start + room - 1]] > TOKENS_PER_BATCH:
+            room = 1
+        yield order[start : start + room]
+        start += room
+
+
+def compute_features(
+    backbone: Backbone,
+    inputs: Inputs,
+    settings: PassSettings,
+    *,
+    boundary_rows: Mapping[int, Int[np.ndarray, " n"]],
+    observer: Observer,
+) -> Features:
+    """Pooled features of all rows, and what enters some blocks for some rows, from disk where they have been computed before.
+
+    Args:
+        backbone: After `rehearse`.
+        boundary_rows: Block -> rows whose activations are kept.
+    """
+    begin = time.perf_counter()
+    pooled_plan, pooled_inverse = _plan(backbone, inputs, settings, boundary=None, rows=np.arange(len(inputs.keys)))
+    plans = {boundary: _plan(backbone, inputs, settings, boundary=boundary, rows=rows)[0] for boundary, rows in boundary_rows.items()}
+    found = {plan.name: open_store(plan, settings.root) for plan in [pooled_plan, *plans.values()]}
+    missing = [plan for plan in [pooled_plan, *plans.values()] if found[plan.name] is None]
+    if missing:
+        _fill(backbone, inputs, settings, pooled_plan=pooled_plan, plans=plans, missing=missing, observer=observer)
+        found = {plan.name: open_store(plan, settings.root) for plan in [pooled_plan, *plans.values()]}
+    pooled_store = found["pooled"]
+    assert pooled_store is not None
+    return Features(
+        pooled=pooled_store.read(pooled_inverse, padded=False).numpy(),
+        boundaries={boundary: store for boundary, plan in plans.items() if (store := found[plan.name]) is not None},
+        reused=not missing,
+        seconds=time.perf_counter() - begin,
+        plans=[pooled_plan, *plans.values()],
+    )
+
+
+def plan_boundary(
+    backbone: Backbone, inputs: Inputs, settings: PassSettings, *, boundary: int, rows: Int[np.ndarray, " n"]
+) -> StorePlan:
+    """The plan of the store of one boundary, to know its size before anything is computed."""
+    return _plan(backbone, inputs, settings, boundary=boundary, rows=rows)[0]
+
+
+def _plan(
+    backbone: Backbone, inputs: Inputs, settings: PassSettings, *, boundary: int | None, rows: Int[np.ndarray, " n"]
+) -> tuple[StorePlan, Int[np.ndarray, " n"]]:
+    """The store of the distinct inputs among `rows`, in order of first occurrence; and the place of each row in it."""
+    assert backbone.rehearsal is not None
+    keys, first, inverse = np.unique(inputs.keys[rows], return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    chosen = rows[first[order]]
+    lengths = np.ones(len(chosen), dtype=np.int64)
+    shape: tuple[int, ...] = (backbone.width,)
+    if boundary is not None:
+        shape = backbone.rehearsal.shapes[boundary]
+        if backbone.rehearsal.padded:
+            shape = shape[1:]
+            lengths = backbone.output_lengths(torch.from_numpy(inputs.lengths[chosen])).numpy().astype(np.int64)
+    plan = StorePlan(
+        name="pooled" if boundary is None else f"block-{boundary}",
+        identity={
+            **settings.identity,
+            "boundary": boundary,
+            "inputs": _digest(inputs),
+            "precision": settings.precision,
+            "pooling": backbone.layout.pooling if boundary is None else "",
+            "batches": [TOKENS_PER_BATCH, ROWS_PER_BATCH, IMAGES_PER_BATCH],
+            "torch": torch.__version__,
+        },
+        shape=shape,
+        lengths=lengths,
+        keys=keys[order],
+        dtype="float32" if boundary is None else settings.store_type,
+    )
+    return plan, place[inverse.reshape(-1)]
+
+
+def _digest(inputs: Inputs) -> str:
+    """A hash of all inputs of a pass: its batches, and so the last bits of its results, depend on all of them."""
+    digest = hashlib.sha256(np.ascontiguousarray(inputs.keys).tobytes())
+    digest.update(np.ascontiguousarray(inputs.lengths, dtype=np.int64).tobytes())
+    return digest.hexdigest()[:20]
+
+
+def _fill(
+    backbone: Backbone,
+    inputs: Inputs,
+    settings: PassSettings,
+    *,
+    pooled_plan: StorePlan,
+    plans: Mapping[int, StorePlan],
+    missing: Sequence[StorePlan],
+    observer: Observer,
+) -> None:
+    """Run the pass over the distinct inputs that some missing store needs."""
+    runner = frozen_copy(backbone, precision=settings.precision, device=settings.device)
+    _, first = np.unique(inputs.keys, return_index=True)
+    rows = np.sort(first)
+    with ExitStack() as stack:
+        writers = {plan.name: StoreWriter(plan, stack.enter_context(new_store(plan, settings.root))) for plan in missing}
+        places = {plan.name: {key: row for row, key in enumerate(plan.keys.tolist())} for plan in missing}
+        wanted = set().union(*places.values())
+        kept = [boundary for boundary, plan in plans.items() if plan.name in writers]
+        captured = stack.enter_context(runner.capturing(kept))
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(counted(observer, "features", len(rows), "rows"))
+        is_media = not (backbone.rehearsal is not None and backbone.rehearsal.padded)
+        for batch in batches_by_length(inputs.lengths[rows], is_media=is_media):
+            chosen = rows[batch]
+            observer.advance(len(chosen))
+            # Batches are the same whatever is missing, so that a store is the same to the byte however it came to be filled.
+            if wanted.isdisjoint(inputs.keys[chosen].tolist()):
+                continue
+            state = runner(to_device(inputs.batch(chosen), dtype=PRECISIONS[settings.precision], device=settings.device))
+            values = {f"block-{boundary}": captured[boundary] for boundary in kept}
+            if "pooled" in writers:
+                values["pooled"] = runner.pool(state).float()
+            for name, value in values.items():
+                _write(writers[name], places[name], inputs.keys[chosen], value)
+        for writer in writers.values():
+            writer.close()
+
+
+def _write(writer: StoreWriter, places: Mapping[bytes, int], keys: np.ndarray, values: torch.Tensor) -> None:
+    rows = [places.get(key, -1) for key in keys.tolist()]
+    wanted = [index for index, row in enumerate(rows) if row >= 0]
+    if wanted:
+        writer.write(np.array([rows[index] for index in wanted]), values[wanted] if len(wanted) < len(rows) else values)

@@ -1,0 +1,300 @@
+"""A pre-trained network as a row of blocks that can be run from the start, or from any block on.
+
+How a run starts in the middle: the modules before block k (the stem and blocks 0 to k-1) are replaced by stand-ins that
+compute nothing, and a hook on block k puts in the stored hidden states. The network's own `forward` still runs, so that
+masks, positions and whatever else the later blocks receive are made by the family's own code.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from luthier.errors import ModelError
+from luthier.models.layout import Layout, find_layout
+
+ModelInputs = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What a backbone computed.
+
+    Attributes:
+        hidden: Last hidden states: [B, T, D], or feature maps [B, D, H, W].
+        mask: Which of T are real (None for maps and for models without padding).
+        pooled: The network's own pooled output [B, D], where it has one.
+    """
+
+    hidden: Float[Tensor, "B ..."]
+    mask: Bool[Tensor, "B T"] | None
+    pooled: Float[Tensor, "B D"] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """What one small pass has shown of a network.
+
+    Attributes:
+        outputs: For each module that can be skipped, the form of its output: None for a tensor, else one entry per place of
+            the tuple, `...` where there is a tensor and the constant otherwise.
+        shapes: What enters each block for one example: (T, D) for tokens, (C, H, W) for maps.
+        padded: Whether T is as long as the input of each example (else it is the same for all).
+    """
+
+    outputs: Mapping[str, tuple[Any, ...] | None]
+    shapes: Sequence[tuple[int, ...]]
+    padded: bool
+
+
+class Backbone(nn.Module):
+    """A network with a known layout.
+
+    Args:
+        network: The module; called with the model inputs as keywords.
+        layout: Where its blocks are.
+        width: Size of the pooled vector.
+        model_type: The family's name.
+        builder: `module:function` that makes the network again, where no Hugging Face class does.
+
+    Example:
+        >>> from luthier.testing.backbones import tiny_bert
+        >>> backbone = tiny_bert(seed=0)
+        >>> ids = torch.tensor([[2, 5, 6, 3]])
+        >>> state = backbone({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+        >>> tuple(backbone.pool(state).shape)
+        (1, 16)
+    """
+
+    def __init__(self, network: nn.Module, layout: Layout, *, width: int, model_type: str = "", builder: str = "") -> None:
+        super().__init__()
+        self.builder = builder
+        self.network = network
+        self.layout = layout
+        self.width = width
+        self.model_type = model_type
+        self.rehearsal: Rehearsal | None = None
+        self._start = 0
+        self.eval()
+
+    @property
+    def num_blocks(self) -> int:
+        """Number of blocks."""
+        return len(self.layout.blocks)
+
+    def block(self, index: int) -> nn.Module:
+        """One block; negative numbers count from the top."""
+        return self.network.get_submodule(self.layout.blocks[index])
+
+    def forward(self, inputs: ModelInputs, stored: Tensor | None = None) -> State:
+        """Run the network, or what is left of it after `starting_at`.
+
+        Args:
+            inputs: What the network takes, by name; `attention_mask` says which tokens are real.
+            stored: Inside `starting_at(k)`: the hidden states that enter block k.
+        """
+        if (stored is None) != (self._start == 0):
+            raise ModelError(
+                f"The backbone starts at block {self._start}, and stored activations were {'not ' if stored is None else ''}given.",
+                remedy="with backbone.starting_at(k): backbone(inputs, stored)",
+            )
+        self._stored = stored
+        try:
+            output = self.network(**inputs)
+        finally:
+            self._stored = None
+        hidden = output.last_hidden_state if hasattr(output, "last_hidden_state") else output
+        pooled = getattr(output, "pooler_output", None)
+        return State(
+            hidden=hidden,
+            mask=self._mask_of(inputs, hidden),
+            pooled=None if pooled is None or self.layout.pooling != "model" else pooled.flatten(1),
+        )
+
+    def _mask_of(self, inputs: ModelInputs, hidden: Tensor) -> Tensor | None:
+        mask = inputs.get("attention_mask")
+        if mask is None or hidden.ndim != 3:
+            return None
+        if mask.shape[1] == hidden.shape[1]:
+            return mask.bool()
+        lengths = self.output_lengths(mask.sum(1))
+        return torch.arange(hidden.shape[1], device=mask.device)[None, :] < lengths[:, None]
+
+    def output_lengths(self, lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """How many hidden states an input of each length has (fewer than samples for audio; else the same)."""
+        shorten = getattr(self.network, "_get_feat_extract_output_lengths", None)
+        return lengths if shorten is None else shorten(lengths)
+
+    def pool(self, state: State) -> Float[Tensor, "B D"]:
+        """One vector for each example, by the layout's pooling."""
+        hidden, mask = state.hidden, state.mask
+        if state.pooled is not None:
+            return state.pooled
+        if hidden.ndim == 4:
+            return hidden.mean((2, 3))
+        if self.layout.pooling == "first":
+            return hidden[:, 0]
+        if mask is None:
+            return hidden[:, -1] if self.layout.pooling == "last" else hidden.mean(1)
+        if self.layout.pooling == "last":
+            return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(1) - 1]
+        weights = mask.to(hidden.dtype)
+        return torch.einsum("btd,bt->bd", hidden, weights) / weights.sum(1, keepdim=True).clamp(min=1)
+
+    @contextmanager
+    def capturing(self, boundaries: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+        """Keep what enters the blocks named; read the dictionary after each call of `forward`."""
+        captured: dict[int, Tensor] = {}
+        handles = []
+        for boundary in boundaries:
+
+            def keep(module: nn.Module, args: Any, kwargs: Any, boundary: int = boundary) -> None:
+                captured[boundary] = args[0] if args else kwargs["hidden_states"]
+
+            handles.append(self.block(boundary).register_forward_pre_hook(keep, with_kwargs=True))
+        try:
+            yield captured
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def rehearse(self, inputs: ModelInputs) -> Rehearsal:
+        """Run one small batch and note the form of what each skippable module returns; needed before `starting_at`."""
+        names = [*self.layout.stem, *self.layout.blocks]
+        outputs: dict[str, tuple[Any, ...] | None] = {}
+        handles = []
+        for name in names:
+
+            def note(module: nn.Module, args: Any, output: Any, name: str = name) -> None:
+                outputs[name] = _form(output)
+
+            handles.append(self.network.get_submodule(name).register_forward_hook(note))
+        training = self.training
+        self.eval()
+        try:
+            with torch.no_grad(), self.capturing(range(self.num_blocks)) as captured:
+                self(inputs)
+        finally:
+            self.train(training)
+            for handle in handles:
+                handle.remove()
+        shapes = [tuple(captured[index].shape[1:]) for index in range(self.num_blocks)]
+        self.rehearsal = Rehearsal(outputs=outputs, shapes=shapes, padded="attention_mask" in inputs)
+        return self.rehearsal
+
+    @contextmanager
+    def starting_at(self, boundary: int) -> Iterator[None]:
+        """Inside the block, `forward(inputs, stored)` computes only block `boundary` and what comes after it.
+
+        Raises:
+            ModelError: `rehearse` has not been called, or the boundary is not between 1 and the number of blocks.
+        """
+        if self.rehearsal is None or not 1 <= boundary < self.num_blocks:
+            raise ModelError(
+                f"Cannot start at block {boundary} of {self.num_blocks}"
+                + (" before a rehearsal." if self.rehearsal is None else "."),
+                remedy="backbone.rehearse(inputs), then a boundary from 1 to the number of blocks minus 1",
+            )
+        skipped = [name for name in [*self.layout.stem, *self.layout.blocks[:boundary]] if name in self.rehearsal.outputs]
+        modules = {name: self.network.get_submodule(name) for name in skipped}
+        for name, module in modules.items():
+            module.forward = self._stand_in(name)
+
+        def put_in(module: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+            return ((self._stored, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": self._stored})
+
+        handle = self.block(boundary).register_forward_pre_hook(put_in, with_kwargs=True)
+        self._start = boundary
+        try:
+            yield
+        finally:
+            self._start = 0
+            handle.remove()
+            for module in modules.values():
+                del module.forward
+
+    def _stand_in(self, name: str) -> Any:
+        """A `forward` for a module that is skipped: returns the stored hidden states in the form the caller expects."""
+        assert self.rehearsal is not None
+        form = self.rehearsal.outputs[name]
+        transposed = name in self.layout.channels_first
+        biased = self.layout.position_bias and name == self.layout.blocks[0]
+
+        def stand_in(*args: Any, **kwargs: Any) -> Any:
+            hidden = self._stored.transpose(1, 2) if transposed else self._stored
+            if form is None:
+                return hidden
+            places = [hidden if place is ... else place for place in form]
+            if biased:
+                places[1] = _position_bias(self.network.get_submodule(name), hidden)
+            elif self.layout.position_bias and name in self.layout.blocks:
+                places[1] = args[2] if len(args) > 2 else kwargs["position_bias"]
+            return tuple(places)
+
+        return stand_in
+
+    def inputs_for_stored(self, inputs: ModelInputs, batch_size: int) -> ModelInputs:
+        """Inputs for a run from the store: text and masks as they are; media, which nobody reads, as zeros without memory."""
+        return {
+            name: value if value.ndim <= 2 or name == "attention_mask" else value.new_zeros(()).expand(batch_size, *value.shape[1:])
+            for name, value in inputs.items()
+        }
+
+    def parameters_from(self, boundary: int) -> Iterator[tuple[str, nn.Parameter]]:
+        """Names and parameters that train when everything before block `boundary` is frozen."""
+        if boundary <= 0:
+            yield from self.network.named_parameters()
+            return
+        prefixes = tuple(f"{name}." for name in [*self.layout.blocks[boundary:], *self.layout.tail])
+        for name, parameter in self.network.named_parameters():
+            if name.startswith(prefixes):
+                yield name, parameter
+
+    def train_from(self, boundary: int, mode: bool = True) -> None:
+        """Training mode (dropout on) for the blocks from `boundary` on and the tail; everything else in evaluation mode.
+
+        Batch norms stay in evaluation mode everywhere: their running statistics belong to the pre-trained weights, and a
+        small batch is a bad estimate of them.
+        """
+        self.eval()
+        if not mode:
+            return
+        if boundary <= 0:
+            self.network.train()
+        else:
+            for name in [*self.layout.blocks[boundary:], *self.layout.tail]:
+                self.network.get_submodule(name).train()
+        for module in self.network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def wrap_backbone(
+    network: nn.Module, *, width: int, layout: Layout | None = None, model_type: str = "", builder: str = ""
+) -> Backbone:
+    """A `Backbone` from any module that holds its blocks in a list.
+
+    Args:
+        network: Called with the model inputs as keywords; returns hidden states [B, T, D] or maps [B, D, H, W], bare or as
+            `last_hidden_state` of a Hugging Face output.
+        width: D.
+        layout: Where the blocks are; found by `find_layout` if absent.
+        builder: `module:function` that makes the network again; needed to save one that is no Hugging Face class.
+    """
+    return Backbone(network, layout or find_layout(network, model_type), width=width, model_type=model_type, builder=builder)
+
+
+def _form(output: Any) -> tuple[Any, ...] | None:
+    if isinstance(output, Tensor):
+        return None
+    return tuple(... if isinstance(place, Tensor) else place for place in output)
+
+
+def _position_bias(block: nn.Module, hidden: Tensor) -> Tensor:
+    """T5's relative position bias [1, heads, T, T], which the first block makes for all of them."""
+    attention: Any = block.get_submodule("layer.0.SelfAttention")
+    return attention.compute_bias(hidden.shape[1], hidden.shape[1], device=hidden.device)  # type: ignore[no-any-return]

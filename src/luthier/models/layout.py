@@ -1,0 +1,158 @@
+"""Where the blocks of a network are: what comes before them, what comes after, what they share.
+
+A layout is found by looking at the module tree: the longest list of modules of one class holds the blocks; what is
+registered before it is the stem, what is registered after it the tail. `EXCEPTIONS` names the families where the order
+of registration tells less than the whole truth. A layout is only trusted after `Backbone.rehearse` has replayed it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from luthier.errors import ModelError
+
+Pooling = Literal["mean", "first", "last", "model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Dotted module names, in order of execution.
+
+    Attributes:
+        stem: Modules that run before the first block; a stored run skips them.
+        blocks: The blocks.
+        tail: Modules with weights that run after the last block; they train whenever a block trains.
+        shared: Modules with weights that several blocks use; they train only when every block trains.
+        channels_first: Stem modules whose output has time on the last axis while the blocks have it on the second.
+        position_bias: Whether the first block makes the position bias that the others add (T5).
+        pooling: How one vector is made of the last hidden states: `mean` over valid tokens, `first` or `last` valid token, or
+            `model`: the network's own `pooler_output`.
+    """
+
+    stem: tuple[str, ...]
+    blocks: tuple[str, ...]
+    tail: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    channels_first: tuple[str, ...] = ()
+    position_bias: bool = False
+    pooling: Pooling = "mean"
+
+
+EXCEPTIONS: Mapping[str, Mapping[str, object]] = {
+    "deberta": {"shared": ("encoder.rel_embeddings", "encoder.LayerNorm"), "tail": ()},
+    "deberta-v2": {"shared": ("encoder.rel_embeddings", "encoder.LayerNorm", "encoder.conv"), "tail": ()},
+    "t5": {"position_bias": True, "stem": ("encoder.embed_tokens",)},
+    "gpt2": {"pooling": "last"},
+    "gpt_neox": {"pooling": "last"},
+    "llama": {"pooling": "last"},
+    "mistral": {"pooling": "last"},
+    "qwen2": {"pooling": "last"},
+    "qwen3": {"pooling": "last"},
+    "gemma": {"pooling": "last"},
+    "gemma2": {"pooling": "last"},
+    "vit": {"pooling": "first"},
+    "deit": {"pooling": "first"},
+    "dinov2": {"pooling": "first"},
+    "beit": {"pooling": "model"},
+    "swin": {"pooling": "model"},
+    "swinv2": {"pooling": "model"},
+    "resnet": {"pooling": "model", "blocks": "encoder.stages.*.layers.*"},
+    "regnet": {"pooling": "model"},
+    "convnext": {"pooling": "model"},
+    "convnextv2": {"pooling": "model"},
+    "mobilenet_v1": {"pooling": "model"},
+    "mobilenet_v2": {"pooling": "model"},
+    "efficientnet": {"pooling": "model"},
+    "wav2vec2": {"channels_first": ("feature_extractor",)},
+    "hubert": {"channels_first": ("feature_extractor",)},
+    "wavlm": {"channels_first": ("feature_extractor",)},
+    "whisper": {"channels_first": ("conv1", "conv2")},
+}
+STABLE_NORM = ("wav2vec2", "hubert", "wavlm")
+
+
+def find_layout(model: nn.Module, model_type: str = "") -> Layout:
+    """The layout of a network.
+
+    Args:
+        model: Any module that holds its blocks in a `ModuleList` or `Sequential`.
+        model_type: The family's name in its `config.json`, for the exceptions.
+
+    Raises:
+        ModelError: there is no list of blocks.
+
+    Example:
+        >>> net = nn.Sequential()
+        >>> net.add_module("embed", nn.Embedding(9, 4))
+        >>> net.add_module("layers", nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)]))
+        >>> find_layout(net).blocks
+        ('layers.0', 'layers.1')
+    """
+    exception = dict(EXCEPTIONS.get(model_type, {}))
+    pattern = exception.pop("blocks", None)
+    blocks = _expand(model, str(pattern)) if pattern else _longest_list(model)
+    if not blocks:
+        raise ModelError(
+            f"{type(model).__name__} has no list of blocks (a ModuleList of at least two modules of one class).",
+            remedy="wrap_backbone(module, layout=Layout(stem=(...), blocks=(...)))",
+        )
+    stem, tail = _around(model, blocks)
+    if model_type in STABLE_NORM and getattr(getattr(model, "config", None), "do_stable_layer_norm", False):
+        stem, tail = tuple(name for name in stem if name != "encoder.layer_norm"), ("encoder.layer_norm", *tail)
+    found: dict[str, object] = {"stem": stem, "blocks": blocks, "tail": tail, **exception}
+    existing = {name for name, _ in model.named_modules()}
+    for key in ("stem", "tail", "shared", "channels_first"):
+        names = found.get(key, ())
+        assert isinstance(names, tuple)
+        found[key] = tuple(name for name in names if name in existing)
+    return Layout(**found)  # type: ignore[arg-type]
+
+
+def _longest_list(model: nn.Module) -> tuple[str, ...]:
+    best: tuple[int, tuple[str, ...]] = (0, ())
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.ModuleList | nn.Sequential) or len(module) < 2:
+            continue
+        if len({type(item) for item in module}) != 1:
+            continue
+        size = sum(parameter.numel() for parameter in module.parameters())
+        if size > best[0]:
+            best = (size, tuple(f"{name}.{index}" if name else str(index) for index in range(len(module))))
+    return best[1]
+
+
+def _expand(model: nn.Module, pattern: str) -> tuple[str, ...]:
+    names = [""]
+    for piece in pattern.split("."):
+        if piece == "*":
+            names = [f"{name}.{child}" for name in names for child, _ in model.get_submodule(name).named_children()]
+        else:
+            names = [f"{name}.{piece}".lstrip(".") for name in names if hasattr(model.get_submodule(name), piece)]
+    return tuple(names)
+
+
+def _around(model: nn.Module, blocks: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Modules registered before the first block, and after the last: at each level of the tree, the siblings of the way."""
+    stem = _siblings(model, blocks[0], before=True)
+    tail = _siblings(model, blocks[-1], before=False)
+    inside = {block.split(".")[0] for block in blocks}
+    return tuple(name for name in stem if name not in inside), tail
+
+
+def _siblings(model: nn.Module, block: str, *, before: bool) -> tuple[str, ...]:
+    names: list[str] = []
+    path = block.split(".")
+    for depth in range(len(path)):
+        parent = ".".join(path[:depth])
+        children = [name for name, _ in model.get_submodule(parent).named_children()]
+        position = children.index(path[depth])
+        chosen = children[:position] if before else children[position + 1 :]
+        names += [f"{parent}.{name}".lstrip(".") for name in chosen]
+    return tuple(name for name in names if _computes(model.get_submodule(name)))
+
+
+def _computes(module: nn.Module) -> bool:
+    """Whether a module has weights, or draws random numbers; rotary tables and the like are left to run again."""
+    return any(True for _ in module.parameters()) or isinstance(module, nn.Dropout)

@@ -1,0 +1,89 @@
+"""A verified folder becomes a `Backbone`. Only here does transformers read weights."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from luthier.errors import ModelError
+from luthier.models.backbone import Backbone, wrap_backbone
+from luthier.models.layout import Pooling, find_layout
+from luthier.models.source import PretrainedFolder
+
+# Families whose encoder is not what AutoModel gives: the class to load, and the way to its encoder.
+ENCODERS: Mapping[str, tuple[str, str]] = {
+    "t5": ("T5EncoderModel", ""),
+    "mt5": ("MT5EncoderModel", ""),
+    "whisper": ("WhisperModel", "encoder"),
+    "bart": ("BartModel", "encoder"),
+}
+POOLINGS: tuple[Pooling, ...] = ("mean", "first", "last", "model")
+
+
+def load_backbone(source: PretrainedFolder, *, pooling: str | None = None) -> Backbone:
+    """Load a checked folder: safetensors only, no remote code, float32, no network.
+
+    Args:
+        source: What `resolve_model` returned.
+        pooling: How one vector is made of many; by default what the model was trained with.
+
+    Raises:
+        ModelError: transformers cannot load the folder, or the pooling is unknown.
+    """
+    network = load_network(source.folder, source.model_type)
+    layout = find_layout(network, source.model_type)
+    recorded = source.entry.pooling if source.entry and source.entry.modality == "text" else None
+    chosen = pooling or recorded or _sentence_pooling(source.folder) or layout.pooling
+    if chosen not in POOLINGS:
+        raise ModelError(f"Unknown pooling '{chosen}'. Known: {', '.join(POOLINGS)}.", remedy="--pooling mean")
+    layout = type(layout)(**{**vars(layout), "pooling": chosen})
+    return wrap_backbone(network, layout=layout, width=_width(network), model_type=source.model_type)
+
+
+def load_network(folder: Path, model_type: str) -> nn.Module:
+    """The encoder of a Hugging Face folder, in float32 and evaluation mode."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    name, inner = ENCODERS.get(model_type, ("AutoModel", ""))
+    try:
+        network: Any = getattr(transformers, name).from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype="float32"
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][:300]
+        raise ModelError(f"transformers cannot load {folder} ({model_type}): {reason}", remedy="luthier doctor") from error
+    network = network.get_submodule(inner) if inner else network
+    _drop_unused_pooler(network)
+    encoder: nn.Module = network.eval()
+    return encoder
+
+
+def _drop_unused_pooler(network: Any) -> None:
+    """A dense pooler made for next-sentence prediction is no part of pooled features; without it nothing idle is trained or saved."""
+    pooler = getattr(network, "pooler", None)
+    if isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters()):
+        network.pooler = None
+
+
+def _width(network: nn.Module) -> int:
+    config: Any = network.config
+    if config.model_type == "mobilenet_v2":
+        return int(network.conv_1x1.convolution.out_channels)  # type: ignore[union-attr, arg-type]
+    for name in ("hidden_size", "d_model", "dim", "n_embd"):
+        if isinstance(getattr(config, name, None), int):
+            return int(getattr(config, name))
+    return int(config.hidden_sizes[-1])
+
+
+def _sentence_pooling(folder: Path) -> str | None:
+    """The pooling of a sentence-transformers folder."""
+    path = folder / "1_Pooling" / "config.json"
+    if not path.is_file() or path.stat().st_size > 1 << 16:
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    modes = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "first", "pooling_mode_lasttoken": "last"}
+    return next((pooling for key, pooling in modes.items() if content.get(key) is True), None)

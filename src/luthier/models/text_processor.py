@@ -1,0 +1,277 @@
+"""Texts to token ids without transformers: a `tokenizer.json`, run by the tokenizers library, no padding, flat arrays out."""
+
+import hashlib
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from tokenizers import Tokenizer
+
+from luthier.core.decision import Decision
+from luthier.core.storage import write_json, write_text
+from luthier.errors import ModelError
+from luthier.models.refusal import MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES
+from luthier.models.strict_json import read_strict_json
+
+TOKENIZER = "tokenizer.json"
+PROCESSOR = "processor.json"
+SPECIAL = ("pad", "mask", "unk", "cls", "sep", "bos", "eos")
+DEFAULT_LIMIT = 512  # for models that state none (relative positions): attention costs grow with its square
+COVERED_FRACTION = 0.995
+STEP = 8  # lengths are rounded up to this, which matrix units like
+VOCABULARIES = ("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
+ROBERTA_LIKE = frozenset(
+    {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod", "mpnet", "longformer", "data2vec-text"}
+)
+# What transformers' own tokenizers need of tokenizer_config.json; nothing else is handed to it.
+KNOWN_KEYS = frozenset(
+    {"tokenizer_class", "do_lower_case", "model_max_length", "strip_accents", "tokenize_chinese_chars", "add_prefix_space"}
+    | {f"{name}_token" for name in SPECIAL}
+    | {"add_bos_token", "add_eos_token", "legacy", "sp_model_kwargs", "additional_special_tokens", "added_tokens_decoder"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRows:
+    """Token ids of many texts, end to end: text `i` is `ids[offsets[i] : offsets[i + 1]]`.
+
+    Attributes:
+        ids: All ids.
+        offsets: Where each text begins, and where the last one ends.
+        type_ids: 0 for the first text of a pair and 1 for the second; None for single texts.
+    """
+
+    ids: Int[np.ndarray, " tokens"]
+    offsets: Int[np.ndarray, " rows_plus_1"]
+    type_ids: UInt8[np.ndarray, " tokens"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Int[np.ndarray, " rows"]:
+        """Tokens of each text."""
+        return np.diff(self.offsets)
+
+    def row(self, number: int) -> Int[np.ndarray, " tokens"]:
+        """The ids of one text."""
+        return self.ids[self.offsets[number] : self.offsets[number + 1]]
+
+
+class TextProcessor:
+    """Turns texts into ids as the model's own tokenizer does.
+
+    Args:
+        tokenizer_json: Content of a `tokenizer.json`. Its padding and truncation are not used.
+        max_length: Longest row in tokens, special tokens included; longer texts are cut at their end.
+        limit: The longest row the model can take.
+        special_ids: Ids of the special tokens that the tokenizer has: pad, mask, unk, cls, sep, bos, eos.
+    """
+
+    kind = "text"
+
+    def __init__(self, tokenizer_json: str, *, max_length: int, limit: int, special_ids: Mapping[str, int]) -> None:
+        self.max_length = max_length
+        self.limit = limit
+        self.special_ids = dict(special_ids)
+        self._json = tokenizer_json
+        self._tokenizer = _build_tokenizer(tokenizer_json)
+        self._tokenizer.enable_truncation(max_length)
+
+    @property
+    def pad_id(self) -> int:
+        """What batches are padded with. Models without a padding token never look at it: it is masked."""
+        return self.special_ids.get("pad", self.special_ids.get("eos", 0))
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens, added ones included."""
+        return int(self._tokenizer.get_vocab_size())
+
+    def token_of(self, token_id: int) -> str:
+        """The token of an id, for people."""
+        return self._tokenizer.id_to_token(token_id) or ""
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> TokenRows:
+        """Token ids of texts, or of pairs of texts, cut to `max_length`, special tokens included."""
+        inputs = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        encodings = self._tokenizer.encode_batch_fast(inputs)
+        lengths = np.fromiter((len(encoding) for encoding in encodings), np.int64, count=len(encodings))
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        ids, type_ids = np.empty(offsets[-1], np.int32), np.zeros(offsets[-1], np.uint8)
+        for number, encoding in enumerate(encodings):
+            ids[offsets[number] : offsets[number + 1]] = encoding.ids
+            if pairs is not None:
+                type_ids[offsets[number] : offsets[number + 1]] = encoding.type_ids
+        return TokenRows(ids=ids, offsets=offsets, type_ids=type_ids if pairs is not None else None)
+
+    def count_tokens(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Int[np.ndarray, " rows"]:
+        """Tokens of each text before it is cut, special tokens included."""
+        uncut = _build_tokenizer(self._json)
+        inputs = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        return np.fromiter((len(encoding) for encoding in uncut.encode_batch_fast(inputs)), np.int64, count=len(inputs))
+
+    def with_max_length(self, max_length: int) -> "TextProcessor":
+        """The same processor with another longest row.
+
+        Raises:
+            ModelError: the model cannot take rows so long.
+        """
+        if max_length > self.limit:
+            raise ModelError(
+                f"The model takes at most {self.limit} tokens; {max_length} were asked for.",
+                remedy=f"--max-length {self.limit}",
+            )
+        return TextProcessor(self._json, max_length=max_length, limit=self.limit, special_ids=self.special_ids)
+
+    def settings(self) -> dict[str, Any]:
+        """All that decides the ids, beside the tokenizer itself: JSON types."""
+        special = dict(sorted(self.special_ids.items()))
+        return {
+            "kind": self.kind,
+            "max_length": self.max_length,
+            "limit": self.limit,
+            "special_ids": special,
+            "schema_version": 1,
+        }
+
+    def fingerprint(self) -> str:
+        """A digest of the tokenizer and all settings: equal fingerprints give equal ids."""
+        settings = json.dumps(self.settings(), sort_keys=True)
+        return hashlib.sha256(f"{settings}\n{self._json}".encode()).hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json` and `processor.json` into a folder; `load` reads them back, byte for byte."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / TOKENIZER, self._json)
+        write_json(folder / PROCESSOR, self.settings())
+
+    @classmethod
+    def load(cls, folder: Path) -> "TextProcessor":
+        """From a folder that `save` wrote, or from any Hugging Face folder with a tokenizer.
+
+        Raises:
+            ModelError: there is no tokenizer, or it cannot be read.
+        """
+        saved = _read(folder / PROCESSOR)
+        if saved.get("kind") == cls.kind:
+            text = _tokenizer_json(folder)
+            return cls(text, max_length=saved["max_length"], limit=saved["limit"], special_ids=saved["special_ids"])
+        text = _tokenizer_json(folder)
+        limit = _limit(folder)
+        return cls(text, max_length=limit, limit=limit, special_ids=_special_ids(folder, text))
+
+
+def choose_max_length(lengths: Int[np.ndarray, " rows"], model_max: int) -> Decision[int]:
+    """The shortest row length, a multiple of 8, that keeps 99.5 % of all tokens; never above the model's limit.
+
+    Args:
+        lengths: Tokens of each training text, uncut.
+        model_max: The longest row the model can take.
+
+    Example:
+        >>> choose_max_length(np.array([10, 12, 30]), 512).value
+        32
+    """
+    longest, total = int(lengths.max(initial=1)), int(lengths.sum())
+    shortest_fit = STEP
+    while np.minimum(lengths, shortest_fit).sum() < COVERED_FRACTION * total:
+        shortest_fit = shortest_fit + STEP if shortest_fit < 512 else math.ceil(shortest_fit * 1.25 / STEP) * STEP
+    value = min(max(shortest_fit, 2 * STEP), model_max)
+    cut = int((lengths > value).sum())
+    kept = float(np.minimum(lengths, value).sum() / total) if total else 1.0
+    why = "the model's limit" if value == model_max and longest > value else f"keeps {kept:.1%} of the tokens"
+    return Decision(
+        name="max_length",
+        value=value,
+        reason=f"{why}; {cut:,} of {len(lengths):,} texts are cut" if cut else "no text is longer",
+        evidence={"longest": longest, "texts_cut": cut, "tokens_kept_fraction": round(kept, 6), "model_limit": model_max},
+        override="--max-length N",
+    )
+
+
+def _build_tokenizer(tokenizer_json: str) -> Tokenizer:
+    """A tokenizer that neither pads nor cuts."""
+    try:
+        tokenizer = Tokenizer.from_str(tokenizer_json)
+    except Exception as error:  # the library raises plain Exception, nothing narrower
+        raise ModelError(
+            f"The tokenizer cannot be read: {error}.", remedy="take tokenizer.json from the model's own source again"
+        ) from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = read_strict_json(path, max_bytes=MAX_CONFIG_BYTES) if path.is_file() else {}
+    return content if isinstance(content, dict) else {}
+
+
+def _tokenizer_json(folder: Path) -> str:
+    path = folder / TOKENIZER
+    if not path.is_file():
+        return _converted(folder)
+    if path.stat().st_size > MAX_TOKENIZER_BYTES:
+        raise ModelError(f"{path} is too large to be a tokenizer.", remedy="take it from the model's own source again")
+    return path.read_text(encoding="utf-8")
+
+
+def _converted(folder: Path) -> str:
+    """`tokenizer.json` of a folder that has only a vocabulary, made by transformers from a copy of the known files."""
+    from transformers import AutoTokenizer
+
+    present = [folder / name for name in VOCABULARIES if (folder / name).is_file()]
+    if not present:
+        raise ModelError(
+            f"{folder} has no tokenizer.json, nor a vocabulary to make one from.",
+            remedy=f"copy tokenizer.json from the model's own source into {folder}",
+        )
+    present += [folder / name for name in ("config.json", "special_tokens_map.json") if (folder / name).is_file()]
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name)
+        for path in present:
+            shutil.copyfile(path, copy / path.name)
+        known = {key: value for key, value in _read(folder / "tokenizer_config.json").items() if key in KNOWN_KEYS}
+        write_json(copy / "tokenizer_config.json", known)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(copy, local_files_only=True, trust_remote_code=False)
+            return str(tokenizer.backend_tokenizer.to_str())
+        except (OSError, ValueError, AttributeError, ImportError, TypeError) as error:
+            held = ", ".join(path.name for path in present)
+            raise ModelError(
+                f"{folder} has no tokenizer.json, and none can be made from {held} ({error}).",
+                remedy=f"put the model's tokenizer.json into {folder}",
+            ) from error
+
+
+def _limit(folder: Path) -> int:
+    """The longest row: the smallest of what the tokenizer's and the model's configuration state."""
+    stated = [_read(folder / "tokenizer_config.json").get("model_max_length")]
+    config = _read(folder / "config.json")
+    positions = config.get("max_position_embeddings", config.get("n_positions"))
+    if isinstance(positions, int) and config.get("model_type") in ROBERTA_LIKE:
+        positions -= int(config.get("pad_token_id") or 0) + 1  # their positions start behind the padding id
+    stated.append(positions)
+    usable = [int(number) for number in stated if isinstance(number, int | float) and 0 < number < 1_000_000]
+    return min(usable, default=DEFAULT_LIMIT)
+
+
+def _special_ids(folder: Path, tokenizer_json: str) -> dict[str, int]:
+    named = {**_read(folder / "special_tokens_map.json"), **_read(folder / "tokenizer_config.json")}
+    tokenizer = _build_tokenizer(tokenizer_json)
+    found = {}
+    for name in SPECIAL:
+        token = named.get(f"{name}_token")
+        content = token.get("content") if isinstance(token, dict) else token
+        number = tokenizer.token_to_id(content) if isinstance(content, str) else None
+        if number is not None:
+            found[name] = int(number)
+    return found

@@ -1,0 +1,30 @@
+"""The story: load, check, split, choose, measure before, train, measure after, package, report.
+
+`tune` tells it from beginning to end; `prepare` holds its first half, which needs no torch and is all that `check` runs.
+"""
+
+from typing import TYPE_CHECKING
+
+from luthier.core.progress import Observer
+from luthier.pipeline.prepare import check
+from luthier.pipeline.records import CheckResult, Plan, Run
+from luthier.spec import TuneSpec
+
+if TYPE_CHECKING:
+    from luthier.models.backbone import Backbone
+
+__all__ = ["CheckResult", "Plan", "Run", "check", "plan", "tune"]
+
+
+def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbone | None" = None) -> Run:
+    """Run the whole story; see `luthier.tune`."""
+    from luthier.pipeline.tune import tune as run
+
+    return run(spec, observer=observer, backbone=backbone)
+
+
+def plan(spec: TuneSpec, *, observer: Observer | None = None) -> Plan:
+    """Say what `tune` would do and cost; nothing is trained or written."""
+    from luthier.pipeline.plan import plan as make
+
+    return make(spec, observer=observer)

@@ -1,0 +1,146 @@
+"""The first half of the story: load, understand, check, clean, split; and choose the model. No torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from luthier.core.decision import Decision
+from luthier.core.names import count_of
+from luthier.core.process import Stopwatch
+from luthier.core.progress import Observer, Quiet
+from luthier.core.seeding import generator_for
+from luthier.data.checks import run_checks
+from luthier.data.checks.near_duplicates import near_duplicate_keys
+from luthier.data.clean import Removal, clean, stop_on_errors
+from luthier.data.dataset import PARTS, Dataset
+from luthier.data.findings import Finding
+from luthier.data.infer import infer_schema
+from luthier.data.keys import input_keys
+from luthier.data.load import load_source
+from luthier.data.split import Split, parse_fractions, split
+from luthier.pipeline.records import CheckResult
+from luthier.spec import TuneSpec
+from luthier.tasks import choose_task
+from luthier.tasks.protocol import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A source that has been read and understood."""
+
+    dataset: Dataset
+    decisions: Sequence[Decision[Any]]
+    findings: Sequence[Finding]
+    root: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Data ready to be learnt from.
+
+    Attributes:
+        dataset: Checked, cleaned and split; the table holds every row that was read.
+        removals: What cleaning took.
+    """
+
+    dataset: Dataset
+    task: Task
+    split: Split
+    decisions: Sequence[Decision[Any]]
+    findings: Sequence[Finding]
+    removals: Sequence[Removal]
+    root: Path
+
+
+def load(spec: TuneSpec, *, require_target: bool = True) -> Loaded:
+    """Read the sources and infer what their columns are."""
+    source = load_source(spec.sources, spec.data)
+    schema, decisions = infer_schema(source.table, spec.data, name=source.name, require_target=require_target)
+    dataset = Dataset(name=source.name, table=source.table, schema=schema, parts=source.parts, files=source.files)
+    dataset, sampled = _sample(dataset, spec)
+    return Loaded(
+        dataset=dataset, decisions=[*source.decisions, *decisions, *sampled], findings=source.findings, root=source.root
+    )
+
+
+def check(spec: TuneSpec, *, fast: bool = False, observer: Observer | None = None) -> CheckResult:
+    """Look at data without a model; nothing is changed."""
+    watch, observer = Stopwatch(), observer or Quiet()
+    loaded = load(spec, require_target=False)
+    findings = [*loaded.findings, *run_checks(loaded.dataset, spec.data, fast=fast)]
+    dataset = loaded.dataset
+    return CheckResult(
+        name=dataset.name,
+        num_rows=dataset.table.num_rows,
+        columns=dataset.schema.columns,
+        roles=dataset.schema.roles,
+        parts={name: len(rows) for name, rows in dataset.parts.items()},
+        decisions=loaded.decisions,
+        findings=findings,
+        seconds=watch.read().wall_seconds,
+    )
+
+
+def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
+    """Load, understand, check, clean, split.
+
+    Raises:
+        DataError: the data cannot be used; all problems together.
+    """
+    observer.stage("Load", ", ".join(spec.sources))
+    loaded = load(spec)
+    dataset = loaded.dataset
+    observer.note(f"{count_of(dataset.table.num_rows, 'row')}, {count_of(len(dataset.schema.columns), 'column')}")
+    task, chosen = choose_task(dataset.schema, name=spec.task)
+    for decision in [*loaded.decisions, chosen]:
+        observer.decided(decision)
+
+    observer.stage("Check")
+    findings = [*loaded.findings, *run_checks(dataset, spec.data), *task.check(dataset)]
+    for finding in findings:
+        observer.note(_line(finding), level=finding.severity)
+    stop_on_errors(findings)
+    cleaned = clean(dataset, findings)
+
+    observer.stage("Split")
+    keys = near_duplicate_keys(cleaned.dataset) if "text" in dataset.schema.roles else input_keys(cleaned.dataset)
+    made = split(cleaned.dataset, fractions=parse_fractions(spec.data.split), seed=spec.training.seed, keys=keys)
+    decision = Decision(
+        name="split",
+        value={name: len(made.parts[name]) for name in PARTS},
+        reason=made.reason,
+        evidence={"method": made.method, "seed": made.seed},
+        override="--split 80/10/10",
+    )
+    observer.decided(decision)
+    return Prepared(
+        dataset=cleaned.dataset.with_parts(made.parts),
+        task=task,
+        split=made,
+        decisions=[*loaded.decisions, chosen, decision],
+        findings=[*findings, *made.findings],
+        removals=cleaned.removals,
+        root=loaded.root,
+    )
+
+
+def _line(finding: Finding) -> str:
+    where = f"{finding.part}: " if finding.part else ""
+    return f"{where}{finding.problem}" + ("" if finding.by_default or not finding.remedy else f" Try: {finding.remedy}")
+
+
+def _sample(dataset: Dataset, spec: TuneSpec) -> tuple[Dataset, list[Decision[Any]]]:
+    """At most `max_rows` rows of each part that is learnt from; a given test part stays whole."""
+    limit = spec.data.max_rows
+    if limit is None or dataset.table.num_rows <= limit:
+        return dataset, []
+    parts = dict(dataset.parts)
+    for name in ("all", "train"):
+        if name in parts and len(parts[name]) > limit:
+            chosen = generator_for(spec.training.seed, f"max_rows/{name}").choice(parts[name], limit, replace=False)
+            parts[name] = np.sort(chosen)
+    decision = Decision(name="max_rows", value=limit, reason="as asked; drawn at random with the seed")
+    return replace(dataset, parts=parts), [decision]

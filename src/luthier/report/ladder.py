@@ -1,0 +1,92 @@
+"""What the journal says about the rungs of the ladder: steps, evaluations, outcome. Resumed runs repeat steps: the last wins."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from luthier.core.process import Cost
+from luthier.core.records import from_plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One look at the validation part during training."""
+
+    step: int
+    epoch: float
+    loss: float | None
+    scores: Mapping[str, float]
+    best: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung:
+    """One rung of the ladder.
+
+    Attributes:
+        trainable_parameters, boundary, num_blocks, learning_rate: None where the journal does not say.
+        steps: (step, training loss), in order of step.
+        score: Validation score at its best step; None if the rung did not finish.
+        difference: Score minus the score of the best rung before it, with its standard error; None for the first.
+    """
+
+    name: str
+    trainable_parameters: int | None = None
+    boundary: int | None = None
+    num_blocks: int | None = None
+    learning_rate: float | None = None
+    steps: tuple[tuple[int, float], ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    finished: bool = False
+    score: float | None = None
+    difference: float | None = None
+    standard_error: float | None = None
+    kept: bool = False
+    reason: str = ""
+    cost: Cost | None = None
+
+
+def read_rungs(events: Iterable[Mapping[str, Any]]) -> tuple[Rung, ...]:
+    """The rungs of a journal, in the order in which they were started; events of other kinds are passed over."""
+    by_rung: dict[str, list[Mapping[str, Any]]] = {}
+    for event in events:
+        if event.get("rung"):
+            by_rung.setdefault(str(event["rung"]), []).append(event)
+    return tuple(_rung(name, own) for name, own in by_rung.items())
+
+
+def _rung(name: str, events: list[Mapping[str, Any]]) -> Rung:
+    started = _last(events, "rung_started")
+    finished = _last(events, "rung_finished")
+    losses = {event["step"]: event["loss"] for event in events if event["event"] == "step" and event.get("loss") is not None}
+    looks = {event["step"]: event for event in events if event["event"] == "evaluation"}
+    return Rung(
+        name=name,
+        trainable_parameters=started.get("trainable_parameters"),
+        boundary=started.get("boundary"),
+        num_blocks=started.get("num_blocks"),
+        learning_rate=started.get("learning_rate"),
+        steps=tuple(sorted(losses.items())),
+        evaluations=tuple(_evaluation(looks[step]) for step in sorted(looks)),
+        finished=bool(finished),
+        score=finished.get("score"),
+        difference=finished.get("difference"),
+        standard_error=finished.get("standard_error"),
+        kept=bool(finished.get("kept")),
+        reason=str(finished.get("reason") or ""),
+        cost=from_plain(Cost, finished["cost"]) if finished.get("cost") else None,
+    )
+
+
+def _last(events: list[Mapping[str, Any]], kind: str) -> Mapping[str, Any]:
+    return next((event for event in reversed(events) if event["event"] == kind), {})
+
+
+def _evaluation(event: Mapping[str, Any]) -> Evaluation:
+    return Evaluation(
+        step=int(event["step"]),
+        epoch=float(event.get("epoch") or 0),
+        loss=event.get("loss"),
+        scores={name: value for name, value in (event.get("scores") or {}).items() if value is not None},
+        best=bool(event.get("best")),
+    )

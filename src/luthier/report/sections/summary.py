@@ -1,0 +1,172 @@
+"""Section 1: what was asked, what came out, three numbers. For a reader who reads nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from luthier.core.names import count_of
+from luthier.evaluation.records import Comparison, Metrics
+from luthier.report import wording
+from luthier.report.records import RunRecords
+from luthier.report.section import Section
+
+UNTUNED = ("majority", "classic", "pretrained")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyNumber:
+    """A number with what it is and how sure it is."""
+
+    label: str
+    value: str
+    unit: str
+    range: str
+    note: str = ""
+
+
+def build_summary(run: RunRecords) -> Section:
+    """The verdict in a sentence, the recommended model, three key numbers, what to know before use."""
+    facts = {
+        "headline": headline(run.metrics),
+        "plainly": in_hundred(run.metrics),
+        "asked": asked(run),
+        "numbers": key_numbers(run.metrics),
+        "caveats": caveats(run),
+    }
+    return Section(title="Summary", template="summary.html", facts=facts)
+
+
+def headline(metrics: Metrics) -> str:
+    """The verdict, as one would say it."""
+    use = _use(metrics.recommended)
+    if metrics.verdict == "keep":
+        return f"Tuning paid off. {use}"
+    if metrics.verdict == "keep with care" and metrics.recommended == "tuned":
+        return "The tuned model is better, but read the condition below before you rely on it."
+    if metrics.verdict == "keep with care":
+        return f"Tuning helped, but a cheaper model does about as well. {use}"
+    return f"Tuning did not prove its worth. {use}" if metrics.recommended != "tuned" else "Tuning did not prove its worth."
+
+
+def _use(model: str) -> str:
+    return f"Use the {wording.model_noun(model)}."
+
+
+def in_hundred(metrics: Metrics) -> str:
+    """The recommended model's accuracy as a count out of a hundred, beside the model it is an alternative to."""
+    own = metrics.test.get(metrics.recommended, {}).get("accuracy")
+    if own is None:
+        return ""
+    text = f"Out of 100 new examples, expect the right answer for about {round(100 * own.value)}."
+    other = best_untuned(metrics)
+    if metrics.recommended != "tuned" and (tuned := metrics.test.get("tuned", {}).get("accuracy")):
+        text += f" The tuned model gets about {round(100 * tuned.value)}."
+    elif other and "accuracy" in metrics.test[other]:
+        value = round(100 * metrics.test[other]["accuracy"].value)
+        text += f" The best model that needed no tuning, the {wording.model_noun(other)}, gets about {value}."
+    return text
+
+
+def best_untuned(metrics: Metrics) -> str:
+    """The best by the primary measure among the models that needed no tuning; empty if there are none."""
+    scores = {name: metrics.test[name][metrics.primary_measure].value for name in UNTUNED if name in metrics.test}
+    if not scores:
+        return ""
+    best = max if metrics.directions.get(metrics.primary_measure, "higher") == "higher" else min
+    return best(scores, key=lambda name: scores[name])
+
+
+def against_tuned(metrics: Metrics, other: str) -> Comparison | None:
+    """The comparison of the tuned model with another one by the primary measure, always as tuned minus the other."""
+    for item in metrics.comparisons:
+        if item.measure != metrics.primary_measure or {item.a, item.b} != {"tuned", other}:
+            continue
+        return item if item.a == "tuned" else _turned(item)
+    return None
+
+
+def _turned(item: Comparison) -> Comparison:
+    return replace(item, a=item.b, b=item.a, difference=-item.difference, low=-item.high, high=-item.low)
+
+
+def key_numbers(metrics: Metrics) -> list[KeyNumber]:
+    """The main score, what tuning gained, and a second score; fewer where there is less."""
+    model, primary = metrics.recommended, metrics.primary_measure
+    numbers = [_score_number(metrics, model, primary)] if primary in metrics.test.get(model, {}) else []
+    other = best_untuned(metrics)
+    comparison = against_tuned(metrics, other) if other else None
+    if comparison:
+        value, _, unit = wording.signed(primary, comparison.difference).partition(wording.NBSP)
+        numbers.append(
+            KeyNumber(
+                label=f"Gain of tuning over the {wording.model_noun(other)}",
+                value=value,
+                unit=unit,
+                range=wording.signed_range(primary, comparison.low, comparison.high),
+                note="the best model that needed no tuning",
+            )
+        )
+    second = next((name for name in metrics.test.get(model, {}) if name != primary), "")
+    return numbers + ([_score_number(metrics, model, second)] if second else [])
+
+
+def _score_number(metrics: Metrics, model: str, measure: str) -> KeyNumber:
+    interval = metrics.test[model][measure]
+    value, _, unit = wording.score(measure, interval.value).partition(wording.NBSP)
+    return KeyNumber(
+        label=f"{wording.measure_name(measure)} of the {wording.model_noun(model)}",
+        value=value,
+        unit=unit,
+        range=wording.score_range(measure, interval),
+        note=wording.measure_meaning(measure),
+    )
+
+
+def asked(run: RunRecords) -> list[tuple[str, str]]:
+    """What was asked of the run: pairs of a word and its value."""
+    roles = run.data.roles
+    source = next((f"column “{roles[role]}”" for role in ("text", "image") if role in roles), "")
+    parts = ", ".join(f"{count:,} {part}" for part, count in run.data.parts.items())
+    model: Any = run.setting("model", "name") or run.setting("model")
+    pairs = [
+        ("Task", run.metrics.task.replace("-", " ").capitalize()),
+        ("Data", run.data.name),
+        ("From", source),
+        ("To predict", f"column “{roles['target']}”" if "target" in roles else ""),
+        ("Labels", str(len(run.metrics.labels)) if run.metrics.labels else ""),
+        ("Examples", parts or f"{run.metrics.n:,} test"),
+        ("Started from", model if isinstance(model, str) else ""),
+    ]
+    return [pair for pair in pairs if pair[1]]
+
+
+def caveats(run: RunRecords) -> list[str]:
+    """What one must know before relying on the model: weakest label, small test, doubtful data."""
+    notes = []
+    weakest = min(run.metrics.per_class, key=lambda row: float(str(row["f1"])), default=None)
+    if weakest is not None:
+        notes.append(_weakest_in_words(weakest))
+    if run.metrics.n < 300:
+        notes.append(f"The test part is small ({count_of(run.metrics.n, 'example')}), so every score is uncertain.")
+    removed = sum(removal.count for removal in run.removals)
+    if removed:
+        notes.append(f"{count_of(removed, 'row')} {'was' if removed == 1 else 'were'} left out of the data before training.")
+    open_findings = [item for item in run.findings if item.severity != "info" and not item.by_default]
+    if open_findings:
+        notes.append(
+            f"{count_of(len(open_findings), 'finding')} about the data still {_wait(len(open_findings))} for a decision."
+        )
+    return notes
+
+
+def _weakest_in_words(row: Mapping[str, object]) -> str:
+    recall, precision = (wording.percent(float(str(row[name])), 0) for name in ("recall", "precision"))
+    support = count_of(int(str(row["support"])), "test example")
+    return (
+        f"Weakest label of the tuned model: “{row['label']}”. It finds {recall} of its {support}, and where it answers "
+        f"“{row['label']}”, {precision} is right."
+    )
+
+
+def _wait(number: int) -> str:
+    return "waits" if number == 1 else "wait"

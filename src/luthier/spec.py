@@ -1,0 +1,287 @@
+"""The spec: everything that can be said about a run, composed of the settings that each package owns.
+
+A spec is written as YAML (keys grouped in sections), as flags or as keywords; the words are the same, and all three meet
+here. Mistakes are reported together, each with the nearest thing that exists.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from luthier.core.keys import Key, key_of, nearest_key
+from luthier.core.names import nearest_name
+from luthier.core.settings import Settings
+from luthier.core.yaml_text import YamlValue, parse_yaml, read_yaml, write_scalar
+from luthier.data.settings import DataSettings
+from luthier.errors import SpecError, raise_together
+from luthier.evaluation.settings import EvaluationSettings
+from luthier.models.settings import ModelSettings
+from luthier.output import OutputSettings
+from luthier.training.settings import TrainingSettings
+
+SECTIONS: Mapping[str, type[Settings]] = {
+    "data": DataSettings,
+    "model": ModelSettings,
+    "training": TrainingSettings,
+    "evaluation": EvaluationSettings,
+    "output": OutputSettings,
+}
+
+
+class TuneSpec(Settings):
+    """All settings of one run.
+
+    Example:
+        >>> spec = build_spec("tickets.csv", target="category", num_epochs=3)
+        >>> spec.data.target, spec.training.num_epochs
+        ('category', 3.0)
+    """
+
+    schema_version: Literal[1] = Field(1, description="Version of this file's format")
+    sources: tuple[str, ...] = Field((), description="Files and folders with the data")
+    task: str = Field("auto", description="Kind of problem, such as text-classification (auto: judged from the columns)")
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    output: OutputSettings = OutputSettings()
+
+    def value_of(self, key: Key) -> Any:
+        """The value of one key."""
+        return getattr(getattr(self, key.section) if key.section else self, key.name)
+
+    def with_values(self, values: Mapping[str, Any]) -> "TuneSpec":
+        """The same spec with other values, by path: `{"training.num_epochs": 3}`; they are checked.
+
+        Raises:
+            SpecError: a path does not exist, or a value is not permitted.
+        """
+        return spec_of([Given(written=path, value=value) for path, value in values.items()], base=self)
+
+    def to_yaml(self) -> str:
+        """The spec in full, each key below a comment that says what it means."""
+        lines = ["# A Luthier spec. Run it with: luthier tune FILE"]
+        for key in all_keys():
+            indent = "  " if key.section else ""
+            if indent and not any(line == f"{key.section}:" for line in lines):
+                lines += ["", f"{key.section}:"]
+            permitted = f" [{' | '.join(key.choices)}]" if len(key.choices) > 1 else ""
+            lines += [f"{indent}# {key.help}{permitted}", f"{indent}{key.name}: {write_scalar(self.value_of(key))}"]
+        return "\n".join(lines) + "\n"
+
+
+Style = Literal["path", "keyword", "flag"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """One value as someone gave it.
+
+    Attributes:
+        written: The key as it was written: `training.num_epochs`, `num_epochs` or `--num-epochs`.
+        value: As YAML or Python gave it; numbers may also be text.
+        where: What to put before a message: `spec.yaml, line 3: `.
+        style: How keys are written there.
+    """
+
+    written: str
+    value: Any
+    where: str = ""
+    style: Style = "path"
+
+
+@cache
+def all_keys() -> tuple[Key, ...]:
+    """Every key of a spec, top level first, in the order of its sections."""
+    top = [key_of("", name, info) for name, info in TuneSpec.model_fields.items() if name not in SECTIONS]
+    return (
+        *top,
+        *(key_of(section, name, info) for section, kind in SECTIONS.items() for name, info in kind.model_fields.items()),
+    )
+
+
+@cache
+def settable_keys() -> tuple[Key, ...]:
+    """The keys that are flags and keywords: all but the sources, which stand for themselves, and the version."""
+    return tuple(key for key in all_keys() if key.path not in ("sources", "schema_version"))
+
+
+def load_spec(path: str | Path) -> TuneSpec:
+    """The spec of a YAML file.
+
+    Raises:
+        SpecError: the file cannot be read, or says something unknown; all mistakes together.
+    """
+    return spec_of(given_by_file(Path(path)))
+
+
+def parse_spec(text: str, *, name: str = "spec") -> TuneSpec:
+    """The spec of a YAML text; `name` is what messages call it.
+
+    Example:
+        >>> parse_spec("sources: [tickets.csv]\\nmodel: minilm").model.name
+        'minilm'
+    """
+    return spec_of(
+        [
+            Given(written=item.path, value=item.value, where=f"{name}, line {item.line}: ")
+            for item in parse_yaml(text, name=name)
+        ]
+    )
+
+
+def given_by_file(path: Path) -> list[Given]:
+    """The values of a YAML file, not checked yet."""
+    return _given(read_yaml(path), str(path))
+
+
+def _given(items: Sequence[YamlValue], name: str) -> list[Given]:
+    given = [Given(written=item.path, value=item.value, where=f"{name}, line {item.line}: ") for item in items]
+    seen: dict[Key, Given] = {}
+    for item in given:
+        if (key := _key_of(item)) and (first := seen.setdefault(key, item)) is not item:
+            raise SpecError(
+                f"{item.where}'{item.written}' was given before, as '{first.written}'.", remedy="keep one of the two lines"
+            )
+    return given
+
+
+def build_spec(sources: str | Path | Sequence[str | Path], **settings: object) -> TuneSpec:
+    """A spec from keywords: the last word of each key, `model` for `model.name`.
+
+    Args:
+        sources: Files and folders with the data.
+        settings: Any key of the spec, by its last word; `luthier tune --help` lists them with their meaning.
+
+    Raises:
+        SpecError: a keyword does not exist, or a value is not permitted; all mistakes together.
+    """
+    names = [sources] if isinstance(sources, str | Path) else list(sources)
+    given = [Given(written="sources", value=[str(name) for name in names])]
+    return spec_of([*given, *(Given(written=name, value=value, style="keyword") for name, value in settings.items())])
+
+
+def given_as_text(assignment: str) -> Given:
+    """The value of `training.num_epochs=5`, as `--set` takes it; `null` takes a value away.
+
+    Raises:
+        SpecError: there is no `=`.
+    """
+    path, equals, text = assignment.partition("=")
+    if not equals:
+        raise SpecError(f"--set needs KEY=VALUE; found '{assignment}'.", remedy="--set training.num_epochs=5")
+    key = next((key for key in all_keys() if key.path == path.strip()), None)
+    value: object = None if text == "null" else text
+    if key and key.is_list and value is not None:
+        value = next(item.value for item in parse_yaml(f"list: {text}", name="--set")) if text.startswith("[") else [text]
+    return Given(written=path.strip(), value=value, where="--set: ")
+
+
+def spec_of(given: Iterable[Given], *, base: TuneSpec | None = None, earlier: Sequence[SpecError] = ()) -> TuneSpec:
+    """A spec from values of any origin, later ones before earlier ones.
+
+    Args:
+        given: The values.
+        base: A spec that holds where nothing is given.
+        earlier: Mistakes found before, to be reported with those found here.
+
+    Raises:
+        SpecError: all unknown keys and all values that are not permitted, together.
+    """
+    chosen: dict[Key, Given] = {}
+    errors = list(earlier)
+    for item in given:
+        key = _key_of(item)
+        if key:
+            chosen[key] = item
+        elif not (item.written in SECTIONS and item.value is None):
+            errors.append(_unknown(item))
+    wrong = [key for key, item in chosen.items() if _is_wrong_kind(key, item.value)]
+    spec = TuneSpec()
+    try:
+        spec = TuneSpec.model_validate(_nested(chosen, base))
+    except ValidationError as error:
+        wrong += [key for key in chosen if key.path in _places(error) and key not in wrong]
+    raise_together([*errors, *(_not_permitted(key, chosen[key]) for key in wrong)])
+    return spec
+
+
+def _key_of(item: Given) -> Key | None:
+    written = "model.name" if item.style == "path" and item.written == "model" else item.written
+    return next((key for key in all_keys() if written == _styled(key, item.style)), None)
+
+
+def _styled(key: Key, style: Style) -> str:
+    return {"path": key.path, "keyword": key.keyword, "flag": key.flag}[style]
+
+
+def _nested(chosen: Mapping[Key, Given], base: TuneSpec | None) -> dict[str, Any]:
+    values: dict[str, Any] = base.model_dump() if base else {}
+    for key, item in chosen.items():
+        target = values.setdefault(key.section, {}) if key.section else values
+        target[key.name] = [item.value] if key.is_list and isinstance(item.value, str) else item.value
+    return values
+
+
+def _is_wrong_kind(key: Key, value: object) -> bool:
+    # Python takes True for 1, and infinity for a number; nobody who writes `num_epochs: yes` means 1.
+    return (isinstance(value, bool) and not key.is_switch) or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _places(error: ValidationError) -> set[str]:
+    locations = [detail["loc"] for detail in error.errors()]
+    return {".".join(str(part) for part in place[: 2 if place[0] in SECTIONS else 1]) for place in locations}
+
+
+def _not_permitted(key: Key, item: Given) -> SpecError:
+    if key.path == "schema_version":
+        return SpecError(
+            f"{item.where}the spec has format version {item.value}; this Luthier reads version 1.",
+            remedy="pip install --upgrade luthier",
+        )
+    shown = f"'{item.value}'" if isinstance(item.value, str) else f"{item.value}"
+    guess = nearest_name(str(item.value), key.choices)
+    hint = f" Did you mean '{guess}'?" if guess else ""
+    value = guess or (write_scalar(key.default) if key.default not in (None, ()) else "")
+    name = _styled(key, item.style)
+    join = {"path": ": ", "keyword": "=", "flag": " "}[item.style]
+    remedy = f"{name}{join}{value}" if value else f"leave {name} out, which means: {_what_default_means(key)}"
+    return SpecError(f"{item.where}{name} is {shown}; expected {key.expected}.{hint}", remedy=remedy)
+
+
+def _what_default_means(key: Key) -> str:
+    return key.help.partition("(default: ")[2].removesuffix(")") or "not set"
+
+
+def _unknown(item: Given) -> SpecError:
+    noun = {"path": "key", "keyword": "keyword", "flag": "flag"}[item.style]
+    if item.style == "path" and item.written in SECTIONS:
+        first = next(iter(SECTIONS[item.written].model_fields))
+        return SpecError(
+            f"{item.where}'{item.written}' is a section; found {item.value!r} instead of its keys.",
+            remedy=f"{item.written}: {{{first}: ...}}",
+        )
+    guess = nearest_key(item.written, all_keys())
+    if guess is None:
+        return SpecError(f"{item.where}Unknown {noun} '{item.written}'.", remedy="luthier tune --help lists every key and flag")
+    meant = _styled(guess, item.style)
+    if item.style == "path" and guess.name == item.written.rpartition(".")[2]:
+        home = f"the section '{guess.section}'" if guess.section else "the top level, outside of the sections"
+        return SpecError(f"{item.where}Unknown key '{item.written}': '{guess.name}' belongs to {home}.", remedy=meant)
+    return SpecError(f"{item.where}Unknown {noun} '{item.written}'. Did you mean '{meant}'?", remedy=meant)
+
+
+def unknown_flag(flag: str) -> SpecError:
+    """The error for a flag that does not exist, with the nearest one that does.
+
+    Example:
+        >>> print(unknown_flag("--lr"))
+        Unknown flag '--lr'. Did you mean '--learning-rate'?
+          Try: --learning-rate
+    """
+    return _unknown(Given(written=flag, value=None, style="flag"))

@@ -1,0 +1,54 @@
+"""Small data sets made in place, for tests of checks, splits and tasks."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from luthier.data.dataset import EXAMPLE_ID, Dataset
+from luthier.data.schema import Column, Kind, Schema
+
+
+def make_dataset(
+    columns: Mapping[str, Sequence[object]],
+    *,
+    roles: Mapping[str, str],
+    kinds: Mapping[str, Kind] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    name: str = "toy",
+) -> Dataset:
+    """A data set from Python lists.
+
+    Args:
+        columns: The columns, without `example_id`, which becomes `toy.csv:1`, `toy.csv:2`, …
+        roles: Role -> column name.
+        kinds: Of columns that are not what their role says (text, category, image) and not categories.
+        sizes: Rows of each part, in the table's order; one part `all` if left out.
+        name: Of the data set.
+
+    Example:
+        >>> make_dataset({"text": ["a", "b"], "label": ["x", "y"]}, roles={"text": "text", "target": "label"}).parts["all"]
+        array([0, 1])
+    """
+    num_rows = len(next(iter(columns.values())))
+    table = pa.table({EXAMPLE_ID: [f"{name}.csv:{row + 1}" for row in range(num_rows)], **columns})
+    role_of = {column: role for role, column in roles.items()}
+    usual = {"text": Kind.TEXT, "text_pair": Kind.TEXT, "image": Kind.IMAGE, "time": Kind.DATETIME, "id": Kind.IDENTIFIER}
+    described = []
+    for column, values in columns.items():
+        present = [value for value in values if value is not None and str(value).strip()]
+        described.append(
+            Column(
+                name=column,
+                kind=(kinds or {}).get(column, usual.get(role_of.get(column, ""), Kind.CATEGORY)),
+                missing=num_rows - len(present),
+                distinct=len(set(present)),
+                mean_words=sum(len(str(value).split()) for value in present) / max(1, len(present)),
+            )
+        )
+    ends = np.cumsum(list((sizes or {"all": num_rows}).values()))
+    starts = np.concatenate(([0], ends[:-1]))
+    parts = {part: np.arange(start, end) for part, start, end in zip(sizes or {"all": num_rows}, starts, ends, strict=True)}
+    return Dataset(
+        name=name, table=table, schema=Schema(columns=tuple(described), roles=dict(roles), num_rows=num_rows), parts=parts
+    )

@@ -1,0 +1,73 @@
+"""Where training runs and in which precision; each choice with its reason."""
+
+import os
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+
+from luthier.core.decision import Decision
+from luthier.errors import SpecError
+
+
+def choose_device(name: str) -> Decision[str]:
+    """The device asked for, or the best there is.
+
+    Raises:
+        SpecError: the device is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return Decision(name="device", value="cuda", reason=f"{torch.cuda.get_device_name()} is there", override="--device")
+        if torch.backends.mps.is_available():
+            return Decision(name="device", value="mps", reason="Apple's accelerator is there", override="--device")
+        return Decision(name="device", value="cpu", reason="no accelerator was found", override="--device")
+    kind = name.split(":")[0]
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(kind, False):
+        there = ", ".join(device for device, is_there in available.items() if is_there)
+        raise SpecError(f"Device '{name}' is not there; this machine has {there}.", remedy="--device auto")
+    return Decision(name="device", value=name, reason="as asked")
+
+
+def choose_precision(name: str, *, device: str) -> Decision[str]:
+    """bfloat16 where the hardware computes in it, else float32."""
+    if name != "auto":
+        return Decision(name="precision", value=name, reason="as asked")
+    if device.startswith("cuda"):
+        has, what = torch.cuda.is_bf16_supported(including_emulation=False), "the graphics processor"
+    elif device == "cpu":
+        has, what = cpu_has_bfloat16(), "the processor"
+    else:
+        has, what = False, device
+    value = "bfloat16" if has else "float32"
+    reason = f"{what} {'computes in bfloat16' if has else 'has no bfloat16 instructions'}"
+    return Decision(name="precision", value=value, reason=reason, override="--precision")
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor has AVX-512 BF16 or AMX, so that bfloat16 is faster than float32."""
+    capabilities: Any = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    if capabilities:
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("arm_bf16"))
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="ignore") as file:
+            flags = file.read()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def choose_threads(number: int | None) -> Decision[int]:
+    """The threads asked for, or one for each core this process may use."""
+    if number is not None:
+        return Decision(name="threads", value=number, reason="as asked")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Decision(name="threads", value=cores, reason="the cores this process may use", override="--threads")
+
+
+def autocast(device: str, precision: str) -> Any:
+    """The context training runs in: bfloat16 matrix products over float32 weights, or plain float32."""
+    if precision != "bfloat16":
+        return nullcontext()
+    return torch.autocast(device_type=device.split(":")[0], dtype=torch.bfloat16)

@@ -1,0 +1,32 @@
+"""When to stop: validation has not got better for a while."""
+
+import math
+
+
+class EarlyStopping:
+    """Remembers the best validation loss or score and how long ago it was.
+
+    Args:
+        patience: Evaluations without a gain before training stops.
+
+    Example:
+        >>> stopping = EarlyStopping(patience=2)
+        >>> [stopping.update(score) for score in (0.5, 0.6, 0.6, 0.55)]
+        [False, False, False, True]
+        >>> stopping.best
+        0.6
+    """
+
+    def __init__(self, *, patience: int) -> None:
+        self.patience = patience
+        self.best = -math.inf
+        self.is_best = False
+        self.waited = 0
+
+    def update(self, score: float) -> bool:
+        """Take one score (higher is better); true when it is time to stop."""
+        self.is_best = score > self.best
+        if self.is_best:
+            self.best = score
+        self.waited = 0 if self.is_best else self.waited + 1
+        return self.waited >= self.patience

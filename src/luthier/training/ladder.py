@@ -1,0 +1,268 @@
+"""The ladder: start with the cheapest thing that could work, climb while validation says that it pays, keep the best.
+
+Rules: each rung starts from the best head and weights so far; at least one rung that moves pre-trained weights is tried;
+the climb ends after two rungs in a row without a gain, or when the budget is spent; a dearer rung is kept only if it
+beats the best so far by more than one standard error of the paired difference on validation.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from luthier.core.process import Cost, StopRequest, Stopwatch
+from luthier.core.progress import Observer
+from luthier.evaluation.compare import paired_standard_error
+from luthier.evaluation.measures import MEASURES
+from luthier.evaluation.records import Predictions
+from luthier.features.probe import Probe
+from luthier.models.heads import LinearHead
+from luthier.training.data import TrainingRows
+from luthier.training.loop import FitResult, FitSettings, Loss, Record, fit
+from luthier.training.methods.rung import Rung
+from luthier.training.model import TunedModel
+
+Predict = Callable[[Float[np.ndarray, "N C"]], Predictions]
+MAX_RUNGS_WITHOUT_GAIN = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungResult:
+    """What one rung gave.
+
+    Attributes:
+        score: Primary measure on validation.
+        predictions: On validation.
+        weights: Of everything that differs from the pre-trained model, by name.
+        kept: Whether it became the best so far.
+        reason: Why, or why not.
+        fraction_trained: Epochs at the best step.
+    """
+
+    rung: Rung
+    score: float
+    predictions: Predictions
+    weights: Mapping[str, Tensor]
+    cost: Cost
+    kept: bool
+    reason: str
+    epochs: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workbench:
+    """What every rung works with.
+
+    Attributes:
+        parts: Boundary -> (train, validation) rows, from the store where there is one; boundary 0 is always there.
+        predict: Validation outputs -> predictions.
+        measure: Name of the measure that decides.
+        settings: Of the loop; boundary, epochs and rates are filled in by each rung.
+        rates: What the user fixed: num_epochs, learning_rate, head_learning_rate (None: the rung's default).
+    """
+
+    parts: Mapping[int, tuple[TrainingRows, TrainingRows]]
+    predict: Predict
+    measure: str
+    settings: FitSettings
+    rates: Mapping[str, float | None]
+    loss: Loss
+    observer: Observer
+    record: Record
+    stop: StopRequest
+    budget_seconds: float | None = None
+
+    def rows(self, boundary: int) -> tuple[TrainingRows, TrainingRows]:
+        """Train and validation rows for a boundary; without a store they are those of the whole network."""
+        return self.parts.get(boundary, self.parts[0])
+
+
+def use_probe(model: TunedModel, probe: Probe) -> None:
+    """Make the probe the model's head."""
+    head = model.head
+    assert isinstance(head, LinearHead)
+    head.normalize = probe.normalize
+    with torch.no_grad():
+        head.linear.weight.copy_(torch.from_numpy(probe.weight))
+        head.linear.bias.copy_(torch.from_numpy(probe.bias))
+
+
+def first_result(model: TunedModel, rung: Rung, predictions: Predictions, *, measure: str, cost: Cost) -> RungResult:
+    """The probe as the ladder's first rung."""
+    return RungResult(
+        rung=rung,
+        score=score_of(predictions, measure),
+        predictions=predictions,
+        weights=_changed(model),
+        cost=cost,
+        kept=True,
+        reason="the first rung",
+    )
+
+
+def climb(model: TunedModel, rungs: Sequence[Rung], first: RungResult, bench: Workbench, *, always_keep: bool) -> list[RungResult]:
+    """Try rungs one after the other; the model ends with the weights of the best.
+
+    Args:
+        rungs: Those after the probe.
+        first: The probe's result.
+        always_keep: Keep the last rung whatever validation says: the user asked for this method by name.
+
+    Returns:
+        All results, the probe's first; the last with `kept` is the winner.
+    """
+    watch = Stopwatch()
+    results, best, without_gain = [first], first, 0
+    for number, rung in enumerate(rungs):
+        if number and bench.budget_seconds is not None and watch.read().wall_seconds > bench.budget_seconds:
+            bench.observer.note(f"The budget is spent: {rung.name} is not tried.", level="warning")
+            break
+        result = _try(model, rung, best, bench, always_keep=always_keep)
+        results.append(result)
+        without_gain = 0 if result.kept else without_gain + 1
+        if result.kept:
+            best = result
+        else:
+            _restore(model, best.weights)
+        if without_gain >= MAX_RUNGS_WITHOUT_GAIN:
+            break
+    return results
+
+
+def _try(model: TunedModel, rung: Rung, best: RungResult, bench: Workbench, *, always_keep: bool) -> RungResult:
+    settings = rung_settings(rung, bench)
+    train, validation = bench.rows(rung.boundary)
+    bench.observer.note(f"{rung.name}: {describe(model, rung)}, learning rate {settings.learning_rate:g}")
+    bench.record(_started(model, rung, settings))
+
+    def record(event: Mapping[str, Any]) -> None:
+        bench.record({"rung": rung.name, **event})
+
+    def score(outputs: Float[np.ndarray, "N C"]) -> Mapping[str, float]:
+        return scores_of(bench.predict(outputs), (bench.measure, "macro_f1", "log_loss"))
+
+    done: FitResult = fit(
+        model,
+        train,
+        validation,
+        settings,
+        loss=bench.loss,
+        score=score,
+        observer=bench.observer,
+        record=record,
+        stop=bench.stop,
+    )
+    predictions = bench.predict(done.outputs)
+    result_score = score_of(predictions, bench.measure)
+    kept, reason, error = _judge(predictions, result_score, best, bench.measure, always_keep=always_keep)
+    difference = result_score - best.score
+    bench.record(_finished(rung, result_score, difference, error, kept, reason, done))
+    bench.observer.note(f"{rung.name}: {bench.measure} {result_score:.2%} on validation ({difference:+.2%}); {reason}")
+    return RungResult(
+        rung=rung,
+        score=result_score,
+        predictions=predictions,
+        weights=_changed(model),
+        cost=done.cost,
+        kept=kept,
+        reason=reason,
+        epochs=done.best_step / max(1, done.steps) * done.epochs,
+    )
+
+
+def _judge(
+    predictions: Predictions, score: float, best: RungResult, measure: str, *, always_keep: bool
+) -> tuple[bool, str, float]:
+    error = paired_standard_error(predictions, best.predictions, MEASURES[measure])
+    gain = score - best.score
+    if always_keep:
+        return True, "kept: this method was asked for", error
+    if gain > error:
+        return True, f"kept: the gain over {best.rung.name} is more than one standard error ({error:.2%})", error
+    if gain > 0:
+        return False, f"not kept: within one standard error ({error:.2%}) of {best.rung.name}, which is cheaper", error
+    return False, f"not kept: no gain over {best.rung.name}", error
+
+
+def rung_settings(rung: Rung, bench: Workbench) -> FitSettings:
+    """The loop's settings for one rung: what the user fixed, else the method's defaults."""
+    rates = bench.rates
+    learning_rate = rates["learning_rate"] or rung.learning_rate
+    return replace(
+        bench.settings,
+        boundary=rung.boundary,
+        num_epochs=rates["num_epochs"] or rung.num_epochs,
+        learning_rate=learning_rate,
+        head_learning_rate=rates["head_learning_rate"] or rung.head_learning_rate,
+    )
+
+
+def describe(model: TunedModel, rung: Rung) -> str:
+    """What trains, for people."""
+    if rung.boundary <= 0:
+        return "every block and the head train"
+    count = model.backbone.num_blocks - rung.boundary
+    return f"the last {count} of {model.backbone.num_blocks} blocks and the head train"
+
+
+def score_of(predictions: Predictions, measure: str) -> float:
+    """One measure of a set of predictions."""
+    return scores_of(predictions, (measure,))[measure]
+
+
+def scores_of(predictions: Predictions, measures: Sequence[str]) -> dict[str, float]:
+    """Some measures of a set of predictions."""
+    scores = {}
+    for name in measures:
+        item = MEASURES[name]
+        if hasattr(item, "value_of"):
+            scores[name] = float(item.value_of(predictions, np.arange(predictions.table.num_rows)))
+        else:
+            scores[name] = float(item.value(np.asarray(item.stats(predictions).sum(axis=0)).reshape(-1)))
+    return scores
+
+
+def _changed(model: TunedModel) -> dict[str, Tensor]:
+    """A copy of all weights that may differ from the pre-trained ones: the head, and every block trained so far."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items() if name in model.touched}
+
+
+def _restore(model: TunedModel, weights: Mapping[str, Tensor]) -> None:
+    model.restore(weights)
+
+
+def _started(model: TunedModel, rung: Rung, settings: FitSettings) -> dict[str, Any]:
+    with model.tuning(rung.boundary) as trainable:
+        count = sum(parameter.numel() for parameter in trainable.values())
+    return {
+        "event": "rung_started",
+        "rung": rung.name,
+        "boundary": rung.boundary,
+        "num_blocks": model.backbone.num_blocks,
+        "trainable_parameters": count,
+        "learning_rate": settings.learning_rate,
+        "head_learning_rate": settings.head_learning_rate,
+        "num_epochs": settings.num_epochs,
+    }
+
+
+def _finished(
+    rung: Rung, score: float, difference: float, error: float, kept: bool, reason: str, done: FitResult
+) -> dict[str, Any]:
+    return {
+        "event": "rung_finished",
+        "rung": rung.name,
+        "score": score,
+        "difference": difference,
+        "standard_error": error,
+        "kept": kept,
+        "reason": reason,
+        "best_step": done.best_step,
+        "steps": done.steps,
+        "stopped_early": done.stopped_early,
+        "cost": done.cost,
+    }

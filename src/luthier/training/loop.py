@@ -1,0 +1,248 @@
+"""The one training loop, to be read from top to bottom."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from luthier.core.process import Cost, StopRequest, Stopwatch
+from luthier.core.progress import Observer, counted
+from luthier.core.seeding import generator_for, seed_for
+from luthier.data.batches import epoch_batches
+from luthier.errors import DivergedError, Stopped
+from luthier.training.data import TrainingRows
+from luthier.training.device import autocast
+from luthier.training.early_stopping import EarlyStopping
+from luthier.training.model import TunedModel
+from luthier.training.optimizer import build_groups, build_optimizer, set_learning_rate
+from luthier.training.schedules import SCHEDULES, learning_rate_factor
+
+Loss = Callable[[Tensor, Tensor], Any]
+Score = Callable[[Float[np.ndarray, "N C"]], Mapping[str, float]]
+Record = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSettings:
+    """Everything `fit` needs to know; all automatic values resolved.
+
+    Attributes:
+        boundary: First block that trains.
+        primary: The score by which the best step is kept.
+    """
+
+    boundary: int
+    num_epochs: float
+    batch_size: int
+    micro_batch: int
+    learning_rate: float
+    head_learning_rate: float
+    schedule: str
+    warmup_fraction: float
+    weight_decay: float
+    max_gradient_norm: float
+    patience: int
+    evaluations_per_epoch: int
+    precision: str
+    device: str
+    seed: int
+    primary: str = "accuracy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """What training gave. The model holds the weights of the best step.
+
+    Attributes:
+        outputs: Outputs on the validation rows at the best step.
+        losses: Loss of each step.
+    """
+
+    scores: Mapping[str, float]
+    outputs: Float[np.ndarray, "N C"]
+    best_step: int
+    steps: int
+    epochs: float
+    stopped_early: bool
+    cost: Cost
+    losses: list[float] = field(default_factory=list)
+
+
+def fit(
+    model: TunedModel,
+    train: TrainingRows,
+    validation: TrainingRows,
+    settings: FitSettings,
+    *,
+    loss: Loss,
+    score: Score,
+    observer: Observer,
+    record: Record,
+    stop: StopRequest,
+) -> FitResult:
+    """Train what lies from block `settings.boundary` on, and the head; keep the best step by validation.
+
+    Args:
+        model: Gets the weights of the best step.
+        loss: (outputs, targets) -> LossSum of a micro-batch.
+        score: Validation outputs -> scores; contains `settings.primary` and `loss`.
+        record: Receives what goes into the journal.
+        stop: Looked at after each step.
+
+    Raises:
+        DivergedError: the loss became NaN or infinite.
+        Stopped: the user asked to stop; the model holds the best weights so far.
+    """
+    watch = Stopwatch()
+    steps_per_epoch = math.ceil(len(train.rows) / settings.batch_size)
+    num_steps = max(1, round(settings.num_epochs * steps_per_epoch))
+    evaluate_every = max(1, steps_per_epoch // settings.evaluations_per_epoch)
+    schedule = SCHEDULES[settings.schedule]
+    early_stopping = EarlyStopping(patience=settings.patience)
+    losses: list[float] = []
+    best: tuple[int, Mapping[str, float], np.ndarray, dict[str, Tensor]] | None = None
+    torch.manual_seed(seed_for(settings.seed, "dropout"))
+    with model.tuning(settings.boundary) as trainable, _starting(model, train), counted(observer, "train", num_steps, "steps"):
+        optimizer = build_optimizer(_groups(trainable, settings), device=settings.device)
+        for step, places in enumerate(_steps(train.lengths, num_steps, settings)):
+            factor = learning_rate_factor(
+                step, num_steps=num_steps, warmup_steps=round(settings.warmup_fraction * num_steps), schedule=schedule
+            )
+            set_learning_rate(optimizer, factor)
+            value, norm = _train_step(model, train, places, settings, loss=loss, trainable=trainable, optimizer=optimizer)
+            losses.append(value)
+            epoch = (step + 1) / steps_per_epoch
+            record(_step_event(step, epoch, value, norm, factor * settings.learning_rate))
+            _check_finite(value, norm, step=step, rows=train.rows[places], settings=settings)
+            observer.advance(1, f"loss {value:.3f}")
+            if (step + 1) % evaluate_every == 0 or step + 1 == num_steps or stop:
+                outputs = predict_rows(model, validation, settings)
+                scores = score(outputs)
+                is_over = early_stopping.update(scores[settings.primary])
+                record({"event": "evaluation", "step": step + 1, "epoch": epoch, "scores": scores, "best": early_stopping.is_best})
+                if early_stopping.is_best:
+                    best = (step + 1, scores, outputs, _snapshot(trainable))
+                if is_over or stop:
+                    break
+        assert best is not None
+        _restore(trainable, best[3])
+    if stop:
+        raise Stopped(f"Stopped by {stop.signal_name} at step {len(losses)}.", remedy="the same command begins again")
+    return FitResult(
+        scores=best[1],
+        outputs=best[2],
+        best_step=best[0],
+        steps=len(losses),
+        epochs=len(losses) / steps_per_epoch,
+        stopped_early=len(losses) < num_steps,
+        cost=watch.read(),
+        losses=losses,
+    )
+
+
+def _starting(model: TunedModel, train: TrainingRows) -> Any:
+    from contextlib import nullcontext
+
+    return model.backbone.starting_at(model.boundary) if train.store is not None else nullcontext()
+
+
+def _groups(trainable: Mapping[str, nn.Parameter], settings: FitSettings) -> list[dict[str, Any]]:
+    head = [(name, item) for name, item in trainable.items() if name.startswith("head.")]
+    rest = [(name, item) for name, item in trainable.items() if not name.startswith("head.")]
+    return [
+        *build_groups(rest, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay),
+        *build_groups(head, learning_rate=settings.head_learning_rate, weight_decay=settings.weight_decay),
+    ]
+
+
+def _steps(lengths: Int[np.ndarray, " N"], num_steps: int, settings: FitSettings) -> Iterator[Int[np.ndarray, " B"]]:
+    """The rows of each step, epoch after epoch."""
+    done, epoch = 0, 0
+    while True:
+        generator = generator_for(settings.seed, f"shuffle/{epoch}")
+        for places in epoch_batches(lengths, batch_size=settings.batch_size, generator=generator):
+            if done == num_steps:
+                return
+            done += 1
+            yield places
+        epoch += 1
+
+
+def _train_step(
+    model: TunedModel,
+    train: TrainingRows,
+    places: Int[np.ndarray, " B"],
+    settings: FitSettings,
+    *,
+    loss: Loss,
+    trainable: Mapping[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+) -> tuple[float, float]:
+    """One optimizer update over the whole batch, micro-batch by micro-batch; the loss is its mean over all examples."""
+    model.training_mode()
+    optimizer.zero_grad(set_to_none=True)
+    total = 0.0
+    for start in range(0, len(places), settings.micro_batch):
+        micro_batch = train.batch(places[start : start + settings.micro_batch])
+        with autocast(settings.device, settings.precision):
+            outputs = model(micro_batch.inputs, micro_batch.stored)
+        part = loss(outputs, micro_batch.targets)
+        mean = part.sum / len(places)
+        mean.backward()
+        total += float(mean.detach())
+    norm = nn.utils.clip_grad_norm_(list(trainable.values()), settings.max_gradient_norm)
+    if math.isfinite(total):
+        optimizer.step()
+    return total, float(norm)
+
+
+def predict_rows(model: TunedModel, part: TrainingRows, settings: FitSettings) -> Float[np.ndarray, "N C"]:
+    """Outputs of the model for the rows of a part, in their order."""
+    from luthier.features.passes import batches_by_length
+
+    model.eval_mode()
+    outputs: np.ndarray | None = None
+    with torch.inference_mode(), autocast(settings.device, settings.precision):
+        for places in batches_by_length(part.lengths, is_media=not part.is_padded):
+            batch = part.batch(places)
+            values = model(batch.inputs, batch.stored).float().cpu().numpy()
+            outputs = np.empty((len(part.rows), values.shape[1]), dtype=np.float32) if outputs is None else outputs
+            outputs[places] = values
+    assert outputs is not None
+    return outputs
+
+
+def _snapshot(trainable: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in trainable.items()}
+
+
+def _restore(trainable: Mapping[str, nn.Parameter], snapshot: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in trainable.items():
+            parameter.copy_(snapshot[name])
+
+
+def _step_event(step: int, epoch: float, loss: float, norm: float, learning_rate: float) -> dict[str, Any]:
+    return {
+        "event": "step",
+        "step": step + 1,
+        "epoch": round(epoch, 4),
+        "loss": loss,
+        "learning_rate": learning_rate,
+        "gradient_norm": norm,
+    }
+
+
+def _check_finite(loss: float, norm: float, *, step: int, rows: Int[np.ndarray, " B"], settings: FitSettings) -> None:
+    if math.isfinite(loss) and math.isfinite(norm):
+        return
+    shown = ", ".join(str(row) for row in rows[:3])
+    raise DivergedError(
+        f"Loss became {loss} at step {step + 1} (learning rate {settings.learning_rate:g}, gradient norm {norm:.2g}; rows {shown}).",
+        remedy=f"--learning-rate {settings.learning_rate / 10:g}",
+    )

@@ -1,0 +1,69 @@
+"""A backbone with a head: what is trained, saved and asked."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from luthier.models.backbone import Backbone, ModelInputs
+
+
+class TunedModel(nn.Module):
+    """A backbone and a head on its pooled output.
+
+    Args:
+        backbone: The pre-trained network.
+        head: Takes [B, D] and gives the task's outputs.
+
+    Attributes:
+        boundary: First block that trains, inside `tuning`.
+        touched: Names of parameters that have been free to move so far.
+    """
+
+    def __init__(self, backbone: Backbone, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.boundary = 0
+        self.touched: set[str] = {f"head.{name}" for name in head.state_dict()}
+        self._pretrained: dict[str, Tensor] = {}
+        self.eval()
+
+    def forward(self, inputs: ModelInputs, stored: Tensor | None = None) -> Tensor:
+        """Outputs of the head; `stored` as in `Backbone.forward`."""
+        return self.head(self.backbone.pool(self.backbone(inputs, stored)))  # type: ignore[no-any-return]
+
+    @contextmanager
+    def tuning(self, boundary: int) -> Iterator[dict[str, nn.Parameter]]:
+        """Freeze everything before block `boundary`; yields what trains, by name. Afterwards everything is frozen."""
+        self.requires_grad_(False)
+        trainable = {f"backbone.network.{name}": parameter for name, parameter in self.backbone.parameters_from(boundary)}
+        trainable |= {f"head.{name}": parameter for name, parameter in self.head.named_parameters()}
+        for name, parameter in trainable.items():
+            parameter.requires_grad_(parameter.is_floating_point())
+            if name not in self.touched:
+                self._pretrained[name] = parameter.detach().clone()
+                self.touched.add(name)
+        self.boundary = boundary
+        try:
+            yield trainable
+        finally:
+            self.requires_grad_(False)
+            self.eval_mode()
+
+    def restore(self, weights: Mapping[str, Tensor]) -> None:
+        """Put back weights taken at some moment: those named as given, everything else trained since as pre-trained."""
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                if name in self.touched:
+                    parameter.copy_(weights[name] if name in weights else self._pretrained[name])
+
+    def training_mode(self) -> None:
+        """Dropout on in what trains; frozen parts and batch norms stay in evaluation mode."""
+        self.backbone.train_from(self.boundary)
+        self.head.train()
+
+    def eval_mode(self) -> None:
+        """Everything in evaluation mode."""
+        self.eval()

@@ -1,0 +1,127 @@
+"""Every measure keeps the contract that intervals and tests rely on. A new measure adds three lines here."""
+
+import numpy as np
+import pytest
+
+from luthier.evaluation.bootstrap import score_of, unit_sums
+from luthier.evaluation.intervals import score
+from luthier.evaluation.measures import MEASURES
+from luthier.evaluation.predictions import classification_predictions
+from luthier.evaluation.records import IndexedMeasure, Predictions
+
+LABELS = ["ant", "bee", "cat"]
+
+
+def made_predictions(num_rows: int, *, seed: int = 0) -> Predictions:
+    generator = np.random.default_rng(seed)
+    targets = generator.integers(0, 3, num_rows)
+    logits = generator.normal(size=(num_rows, 3)) + 1.5 * np.eye(3)[targets]
+    probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return classification_predictions(
+        example_ids=[f"row {place}" for place in range(num_rows)],
+        targets=[LABELS[target] for target in targets],
+        probs=probs,
+        labels=LABELS,
+    )
+
+
+def weighted(predictions: Predictions, name: str, weights: np.ndarray) -> float:
+    units = np.arange(predictions.table.num_rows)
+    return score_of(predictions, MEASURES[name], units).values(weights[:, None].astype(float)).item()
+
+
+class MeasureConformance:
+    name = ""
+
+    def test_its_name_is_its_family_name(self) -> None:
+        assert MEASURES[self.name].name == self.name
+
+    def test_its_direction_is_known(self) -> None:
+        assert MEASURES[self.name].direction in ("higher", "lower")
+
+    def test_the_order_of_examples_does_not_matter(self) -> None:
+        said = made_predictions(40)
+        shuffled = Predictions(table=said.table.take(np.random.default_rng(1).permutation(40)), labels=said.labels)
+        assert weighted(said, self.name, np.ones(40)) == pytest.approx(weighted(shuffled, self.name, np.ones(40)))
+
+    def test_weighting_an_example_is_repeating_it(self) -> None:
+        said = made_predictions(30)
+        counts = np.random.default_rng(2).integers(0, 4, 30)
+        rows = np.repeat(np.arange(30), counts)
+        repeated = Predictions(table=said.table.take(rows), labels=said.labels)
+        assert weighted(said, self.name, counts) == pytest.approx(weighted(repeated, self.name, np.ones(len(rows))))
+
+    def test_a_better_model_scores_better(self) -> None:
+        said = made_predictions(60)
+        targets = said.table["target"].to_pylist()
+        perfect = classification_predictions(
+            example_ids=said.table["example_id"].to_pylist(),
+            targets=targets,
+            probs=np.eye(3)[[LABELS.index(target) for target in targets]],
+            labels=LABELS,
+        )
+        gain = weighted(perfect, self.name, np.ones(60)) - weighted(said, self.name, np.ones(60))
+        # Three of three labels are always among the first three: top-3 accuracy cannot tell these models apart.
+        assert gain == 0 if self.name == "top_3_accuracy" else gain * (1 if self.is_higher_better() else -1) > 0
+
+    def test_the_interval_holds_the_value(self) -> None:
+        interval = score(made_predictions(60), [MEASURES[self.name]], samples=200)[self.name]
+        assert interval.low <= interval.value <= interval.high
+
+    def test_statistics_come_one_row_per_example(self) -> None:
+        measure = MEASURES[self.name]
+        if not isinstance(measure, IndexedMeasure):
+            said = made_predictions(25)
+            assert len(measure.stats(said)) == 25
+            assert np.isfinite(unit_sums(said, measure, np.zeros(25, dtype=int)).toarray()).all()
+
+    def is_higher_better(self) -> bool:
+        return MEASURES[self.name].direction == "higher"
+
+
+class TestAccuracy(MeasureConformance):
+    name = "accuracy"
+
+
+class TestTop3Accuracy(MeasureConformance):
+    name = "top_3_accuracy"
+
+
+class TestMacroF1(MeasureConformance):
+    name = "macro_f1"
+
+
+class TestMacroPrecision(MeasureConformance):
+    name = "macro_precision"
+
+
+class TestMacroRecall(MeasureConformance):
+    name = "macro_recall"
+
+
+class TestWeightedF1(MeasureConformance):
+    name = "weighted_f1"
+
+
+class TestMcc(MeasureConformance):
+    name = "mcc"
+
+
+class TestLogLoss(MeasureConformance):
+    name = "log_loss"
+
+
+class TestBrier(MeasureConformance):
+    name = "brier"
+
+
+class TestRocAuc(MeasureConformance):
+    name = "roc_auc"
+
+
+class TestExpectedCalibrationError(MeasureConformance):
+    name = "expected_calibration_error"
+
+
+def test_every_measure_is_judged() -> None:
+    assert {judge.name for judge in MeasureConformance.__subclasses__()} == set(MEASURES)

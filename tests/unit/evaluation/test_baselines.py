@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from luthier.evaluation.baselines import majority_probs, nearest_class_mean, pixels_logistic, tfidf_logistic
+
+TEXTS = [
+    "my parcel is late",
+    "where is my parcel",
+    "late parcel again",
+    "refund my money",
+    "money back please",
+    "no refund yet",
+]
+TARGETS = np.array([0, 0, 0, 2, 2, 2])
+
+
+def assert_probs(probs: np.ndarray, num_rows: int, num_labels: int) -> None:
+    assert probs.shape == (num_rows, num_labels)
+    assert probs.sum(axis=1) == pytest.approx(np.ones(num_rows))
+    assert (probs >= 0).all()
+
+
+def test_majority_gives_the_frequencies_of_train() -> None:
+    assert majority_probs(np.array([2, 2, 0]), 4, 2).tolist() == [[1 / 3, 0, 2 / 3, 0]] * 2
+
+
+def test_the_nearest_class_mean_finds_the_clusters_whatever_the_offset_and_scale() -> None:
+    generator = np.random.default_rng(0)
+    targets = np.arange(90) % 3
+    features = 100 + 7 * (np.eye(8)[targets] + 0.1 * generator.normal(size=(90, 8)))
+    probs = nearest_class_mean(features[:60], targets[:60], features[60:], num_labels=4)
+    assert_probs(probs, 30, 4)
+    assert (probs.argmax(axis=1) == targets[60:]).all()
+    assert not probs[:, 3].any()
+
+
+def test_the_classic_for_text_learns_words() -> None:
+    probs = tfidf_logistic(TEXTS, TARGETS, ["parcel late", "refund money"], num_labels=3)
+    assert_probs(probs, 2, 3)
+    assert probs.argmax(axis=1).tolist() == [0, 2]
+    assert not probs[:, 1].any()
+
+
+def test_the_classic_for_text_reads_through_typos() -> None:
+    probs = tfidf_logistic(TEXTS, TARGETS, ["parcell", "refunnd"], num_labels=3)
+    assert probs.argmax(axis=1).tolist() == [0, 2]
+
+
+def test_texts_without_words_and_single_labels_give_the_majority() -> None:
+    assert tfidf_logistic(["", " "], np.array([0, 1]), ["x"], num_labels=2).tolist() == [[0.5, 0.5]]
+    assert tfidf_logistic(["a b", "b c"], np.array([1, 1]), ["a"], num_labels=2).tolist() == [[0, 1]]
+
+
+def test_the_classic_for_images_learns_brightness() -> None:
+    generator = np.random.default_rng(0)
+    targets = np.arange(80) % 2
+    pixels = (generator.random((80, 48)) + targets[:, None]).astype(np.float32)
+    probs = pixels_logistic(pixels[:60], targets[:60], pixels[60:], num_labels=2)
+    assert_probs(probs, 20, 2)
+    assert (probs.argmax(axis=1) == targets[60:]).all()
+
+
+def test_the_same_seed_gives_the_same_baseline() -> None:
+    first, second = (tfidf_logistic(TEXTS, TARGETS, TEXTS, num_labels=3, seed=5) for _ in range(2))
+    assert first.tolist() == second.tolist()
+
+
+def test_very_large_train_parts_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("luthier.evaluation.baselines.MAX_TRAIN_ROWS", 30)
+    targets = np.arange(300) % 2
+    pixels = targets[:, None] + np.random.default_rng(0).random((300, 12))
+    probs = pixels_logistic(pixels, targets, pixels[:10], num_labels=2)
+    assert (probs.argmax(axis=1) == targets[:10]).all()

@@ -1,0 +1,136 @@
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from luthier.evaluation.records import Comparison, Interval
+from luthier.evaluation.verdict import Change, decide_verdict
+
+SURE, UNSURE = 0.001, 0.4
+
+
+def against(model: str, difference: float, p: float, *, error: float = 0.01) -> Comparison:
+    """Tuned against a model, with an interval of two standard errors."""
+    return Comparison(
+        a="tuned",
+        b=model,
+        measure="accuracy",
+        difference=difference,
+        low=difference - 2 * error,
+        high=difference + 2 * error,
+        p=p / 4,
+        p_holm=p,
+        standard_error=error,
+        test="a test",
+    )
+
+
+def scores_of(comparisons: list[Comparison]) -> Mapping[str, Mapping[str, Interval]]:
+    """Tuned scores 0.9, the others what their difference says."""
+    values = {"tuned": 0.9} | {item.b: 0.9 - item.difference for item in comparisons}
+    return {model: {"accuracy": Interval(value=value, low=value, high=value)} for model, value in values.items()}
+
+
+BEATEN = [against("majority", 0.8, SURE), against("classic", 0.1, SURE), against("pretrained", 0.2, SURE)]
+FORGOT = Change(what="the retained score", before=0.8, after=0.7, limit=0.05)
+CASES = {
+    "beats all, and the probe": ([*BEATEN, against("probe", 0.05, SURE)], (), "keep", "tuned", "also beats the probe"),
+    "beats all, probe between one and two errors": (
+        [*BEATEN, against("probe", 0.015, UNSURE)],
+        (),
+        "keep",
+        "tuned",
+        "is not significantly worse than the probe (88.5 %: +1.5 points [-0.5, +3.5], p = 0.40)",
+    ),
+    "tuned is a probe itself": (BEATEN, (), "keep", "tuned", "the closest is classic (80.0 %: +10.0 points"),
+    "one untuned model only": (BEATEN[:1], (), "keep", "tuned", "beats majority by paired tests"),
+    "scratch as good": ([*BEATEN, against("scratch", -0.005, UNSURE)], (), "keep", "tuned", "than training from scratch"),
+    "probe within one error": (
+        [*BEATEN, against("probe", 0.008, UNSURE)],
+        (),
+        "keep with care",
+        "probe",
+        "is within one standard error (1.0 points) of tuned",
+    ),
+    "probe better, not significantly": (
+        [*BEATEN, against("probe", -0.015, 0.2)],
+        (),
+        "keep with care",
+        "probe",
+        "the probe alone",
+    ),
+    "an interval contains zero": (
+        [*BEATEN[:2], against("pretrained", 0.015, 0.04)],
+        (),
+        "keep with care",
+        "tuned",
+        "the interval of the gain over pretrained contains zero",
+    ),
+    "forgot too much": (
+        BEATEN,
+        (FORGOT,),
+        "keep with care",
+        "tuned",
+        "the retained score went from 0.800 to 0.700".capitalize(),
+    ),
+    "forgot a little": (BEATEN, (replace(FORGOT, limit=0.2),), "keep", "tuned", "beats majority"),
+    "calibration": (
+        BEATEN,
+        (Change(what="calibration error", before=0.02, after=0.1, limit=0.05, direction="lower"),),
+        "keep with care",
+        "tuned",
+        "beyond the limit of 0.050",
+    ),
+    "nothing untuned": ([against("probe", 0.05, SURE)], (), "keep with care", "tuned", "nothing shows that tuning helped"),
+    "no proof against classic": (
+        [BEATEN[0], against("classic", 0.02, UNSURE), BEATEN[2]],
+        (),
+        "do not keep",
+        "classic",
+        "is not shown to beat classic (88.0 %), which needs no tuning: +2.0 points",
+    ),
+    "worse than classic": ([BEATEN[0], against("classic", -0.02, SURE)], (), "do not keep", "classic", "is worse than classic"),
+    "worse than the probe": ([*BEATEN, against("probe", -0.05, SURE)], (), "do not keep", "probe", "worse than the probe"),
+    "worse than from scratch": (
+        [*BEATEN, against("scratch", -0.05, SURE)],
+        (),
+        "do not keep",
+        "scratch",
+        "worse than training from scratch",
+    ),
+    "as good as a guess": (
+        [against("majority", 0.0, 1.0), against("classic", 0.0, 1.0)],
+        (),
+        "do not keep",
+        "majority",
+        "is not shown to beat majority",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_verdict_follows_the_rule_and_says_so(case: str) -> None:
+    comparisons, changes, name, recommended, words = CASES[case]
+    found = decide_verdict(scores_of(comparisons), comparisons, primary_measure="accuracy", changes=changes)
+    assert (found.name, found.recommended) == (name, recommended)
+    assert words.lower() in found.reason.lower()
+    assert found.reason.startswith("tuned (accuracy 90.0 %)")
+    assert found.reason.endswith(".")
+
+
+def test_only_the_corrected_p_decides() -> None:
+    comparisons = [replace(item, p=0.02, p_holm=0.08) for item in BEATEN]
+    found = decide_verdict(scores_of(comparisons), comparisons, primary_measure="accuracy")
+    assert found.name == "do not keep"
+
+
+def test_where_lower_is_better_a_negative_difference_is_a_gain() -> None:
+    comparisons = [replace(item, difference=-item.difference, low=-item.high, high=-item.low) for item in BEATEN]
+    kept = decide_verdict(scores_of(comparisons), comparisons, primary_measure="accuracy", direction="lower")
+    refused = decide_verdict(scores_of(comparisons), comparisons, primary_measure="accuracy", direction="higher")
+    assert (kept.name, refused.name) == ("keep", "do not keep")
+
+
+def test_other_measures_and_other_models_have_no_say() -> None:
+    others = [replace(against("classic", -0.3, SURE), measure="macro_f1"), replace(against("tuned", -0.3, SURE), a="probe")]
+    assert decide_verdict(scores_of(BEATEN), [*BEATEN, *others], primary_measure="accuracy").name == "keep"
