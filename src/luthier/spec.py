@@ -127,12 +127,7 @@ def parse_spec(text: str, *, name: str = "spec") -> TuneSpec:
         >>> parse_spec("sources: [tickets.csv]\\nmodel: minilm").model.name
         'minilm'
     """
-    return spec_of(
-        [
-            Given(written=item.path, value=item.value, where=f"{name}, line {item.line}: ")
-            for item in parse_yaml(text, name=name)
-        ]
-    )
+    return spec_of(_given(parse_yaml(text, name=name), name))
 
 
 def given_by_file(path: Path) -> list[Given]:

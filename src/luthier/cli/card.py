@@ -1,8 +1,9 @@
 """The evidence card on the terminal: all scores, how tuned compares, what it cost; the verdict; what to type next."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -11,13 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from luthier.cli.terminal import printable
+from luthier.core.names import count_of
+from luthier.evaluation.display import format_difference, format_p, format_score, format_seconds, is_share, measure_title
 from luthier.evaluation.records import MODEL_NAMES, Comparison, Interval, Metrics
-from luthier.report.wording import AS_SHARE, duration, measure_name, p_value, score, signed
 
 VERDICT_STYLES = {"keep": "bold green", "keep with care": "bold yellow", "do not keep": "bold red"}
-STRIP_WIDTH = 19
-WIDTH_FOR_STRIP = 92  # on narrower terminals the drawn intervals go first, then the second measure
-WIDTH_FOR_SECOND_MEASURE = 70
+STRIP_WIDTH = 25
+# On narrower terminals the drawn intervals go first, then the second measure, then the cost.
+WIDTH_FOR_STRIP = 98
+WIDTH_FOR_SECOND_MEASURE = 78
+WIDTH_FOR_COST = 66
 
 
 def evidence_card(metrics: Metrics, *, width: int = 100) -> RenderableType:
@@ -33,7 +37,7 @@ def evidence_card(metrics: Metrics, *, width: int = 100) -> RenderableType:
         Text(),
         Padding(table, (0, 0, 0, 2)),
     ]
-    parts += [Text(f"  {name}: {printable(reason)}", style="dim") for name, reason in metrics.absent.items()]
+    parts += [Text(), *(Padding(Text(line, style="dim"), (0, 0, 0, 2)) for line in _notes(metrics))]
     return Group(*parts, Text(), verdict_lines(metrics))
 
 
@@ -48,14 +52,6 @@ def verdict_lines(metrics: Metrics) -> Table:
     if metrics.recommended:
         grid.add_row("  Use", Text(metrics.recommended, style="bold"))
     return grid
-
-
-def next_commands(commands: Sequence[tuple[str, str]]) -> RenderableType:
-    """Commands worth typing now, with what they do."""
-    lines = [Text.assemble(("━━ ", "cyan"), ("Next", "bold"))]
-    for command, purpose in commands:
-        lines += [Text.assemble("  ", (command, "cyan")), Text(f"      {purpose}", style="dim")]
-    return Group(Text(), *lines)
 
 
 def interval_strip(interval: Interval, *, low: float, high: float, width: int = STRIP_WIDTH) -> str:
@@ -81,46 +77,51 @@ def interval_strip(interval: Interval, *, low: float, high: float, width: int = 
 
 
 def _table(metrics: Metrics, width: int) -> Table:
-    measures = _shown_measures(metrics)[: 2 if width >= WIDTH_FOR_SECOND_MEASURE else 1]
-    with_strip = width >= WIDTH_FOR_STRIP
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    table.add_column(measure_name(metrics.primary_measure), no_wrap=True)
-    if with_strip:
-        table.add_column("", no_wrap=True)
-    for measure in measures[1:]:
-        table.add_column(measure_name(measure), no_wrap=True, justify="right")
-    table.add_column("Tuned better by", no_wrap=True)
-    table.add_column("CPU", justify="right", no_wrap=True)
+    columns = _columns(metrics, width)
+    for title, justify, _ in columns:
+        table.add_column(title, justify=justify, no_wrap=True)
     names = [name for name in MODEL_NAMES if name in metrics.test] + [name for name in metrics.test if name not in MODEL_NAMES]
     for name in names:
-        table.add_row(
-            *_row(metrics, name, measures, with_strip=with_strip), style="bold" if name == metrics.recommended else ""
-        )
+        table.add_row(*(cell(name) for _, _, cell in columns), style="bold" if name == metrics.recommended else "")
     return table
 
 
-def _row(metrics: Metrics, name: str, measures: Sequence[str], *, with_strip: bool) -> list[Text]:
-    scores = metrics.test[name]
-    primary = measures[0]
-    strip = [_strip_cell(metrics, scores.get(primary))] if with_strip else []
-    others = [Text(score(measure, scores[measure].value) if measure in scores else "–") for measure in measures[1:]]
-    return [
-        Text(name, style="cyan"),
-        _score_cell(primary, scores.get(primary)),
-        *strip,
-        *others,
-        _difference_cell(metrics, name),
-        Text(duration(metrics.cost[name].cpu_seconds) if name in metrics.cost else "–", style="dim"),
+def _columns(metrics: Metrics, width: int) -> list[tuple[str, Literal["left", "right"], Callable[[str], Text]]]:
+    """Title, alignment and cell of each column that has room."""
+    primary = metrics.primary_measure
+    columns: list[tuple[str, Literal["left", "right"], Callable[[str], Text]]] = [
+        ("", "left", lambda name: Text(name, style="cyan")),
+        (_titled(primary), "left", lambda name: _score_cell(primary, metrics.test[name].get(primary))),
     ]
+    if width >= WIDTH_FOR_STRIP:
+        columns.append(("", "left", lambda name: _strip_cell(metrics, metrics.test[name].get(primary))))
+    if width >= WIDTH_FOR_SECOND_MEASURE and (second := _second_measure(metrics)):
+        columns.append((_titled(second), "right", lambda name: _value_cell(second, metrics.test[name].get(second))))
+    columns.append(("Tuned better by", "left", lambda name: _difference_cell(metrics, name)))
+    if width >= WIDTH_FOR_COST:
+        columns.append(("CPU", "right", lambda name: _cost_cell(metrics, name)))
+    return columns
+
+
+def _second_measure(metrics: Metrics) -> str:
+    known = {measure for scores in metrics.test.values() for measure in scores} - {metrics.primary_measure}
+    return next((measure for measure in ("macro_f1", "accuracy", *metrics.directions) if measure in known), "")
+
+
+def _value_cell(measure: str, interval: Interval | None) -> Text:
+    return Text(format_score(measure, interval.value) if interval else "–")
+
+
+def _cost_cell(metrics: Metrics, name: str) -> Text:
+    return Text(format_seconds(metrics.cost[name].cpu_seconds) if name in metrics.cost else "–", style="dim")
 
 
 def _score_cell(measure: str, interval: Interval | None) -> Text:
     if interval is None:
         return Text("–")
-    scale, digits = (100, 1) if measure in AS_SHARE else (1, 3)
-    span = f"  {interval.low * scale:.{digits}f}–{interval.high * scale:.{digits}f}"
-    return Text.assemble(f"{score(measure, interval.value):>6}", (span, "dim"))
+    low, high = (format_score(measure, value, unit=False) for value in (interval.low, interval.high))
+    return Text.assemble(f"{format_score(measure, interval.value):>6}", (f"  {low}–{high}", "dim"))
 
 
 def _strip_cell(metrics: Metrics, interval: Interval | None) -> Text:
@@ -141,13 +142,23 @@ def _difference_cell(metrics: Metrics, name: str) -> Text:
         return Text("")
     better = found if metrics.directions.get(found.measure) != "lower" else _reversed(found)
     style = "" if better.low <= 0 <= better.high else "green" if better.difference > 0 else "red"
-    amount = f"{signed(better.measure, better.difference, unit=False):>6}"
-    return Text.assemble((amount, style), (f"  p {_compared(better.p_holm)}", "dim"))
+    amount = f"{format_difference(better.measure, better.difference):>6}"
+    return Text.assemble((amount, style), (f"  p {format_p(better.p_holm, equals=True)}", "dim"))
 
 
-def _compared(p: float) -> str:
-    shown = p_value(p)
-    return shown if shown.startswith("<") else f"= {shown}"
+def _notes(metrics: Metrics) -> list[str]:
+    tests = " and ".join(sorted({item.test for item in metrics.comparisons}))
+    unit = "points of " if is_share(metrics.primary_measure) else ""
+    notes = [f"Scores with their {100 * metrics.confidence:g} % intervals."]
+    if tests:
+        corrected = f"corrected for {count_of(len(metrics.comparisons), 'comparison')} (Holm)"
+        notes = [f"{notes[0]} Differences in {unit}{measure_title(metrics.primary_measure)}; {tests}, {corrected}."]
+    return notes + [f"Not on the card: {name} ({printable(reason).rstrip('.')})." for name, reason in metrics.absent.items()]
+
+
+def _titled(measure: str) -> str:
+    title = measure_title(measure)
+    return title[:1].upper() + title[1:]
 
 
 def _against(metrics: Metrics, name: str) -> Comparison | None:
@@ -160,9 +171,3 @@ def _against(metrics: Metrics, name: str) -> Comparison | None:
 
 def _reversed(item: Comparison) -> Comparison:
     return replace(item, a=item.b, b=item.a, difference=-item.difference, low=-item.high, high=-item.low)
-
-
-def _shown_measures(metrics: Metrics) -> list[str]:
-    known = {measure for scores in metrics.test.values() for measure in scores}
-    wanted = [metrics.primary_measure, "macro_f1", "accuracy", *metrics.directions]
-    return [measure for measure in dict.fromkeys(wanted) if measure in known]

@@ -45,14 +45,17 @@ def run(
 
 
 def _show(result: "CheckResult", spec: TuneSpec, *, quiet: bool) -> None:
-    from luthier.cli.results import check_page, tally
+    from luthier.cli.results import check_page, print_commands, tally
     from luthier.cli.terminal import open_console
 
     if quiet:
         click.echo(f"{result.name}: {tally(result.findings)}")
         return
     target = ["--target", result.roles["target"]] if "target" in result.roles else []
-    open_console().print(check_page(result, next_command=shlex.join(["luthier", "tune", *spec.sources, *target])))
+    command = shlex.join(["luthier", "tune", *spec.sources, *target])
+    console = open_console()
+    console.print(check_page(result))
+    print_commands(console, [(command, "tune a model on it; add --plan to see first what that would do")])
 
 
 VERB = Verb(

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from luthier.cli.terminal import open_console, printable
 from luthier.core.decision import Decision
+from luthier.evaluation.display import format_seconds
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -78,7 +79,7 @@ class Watch:
         self._works.append(work)
         if self.console.is_terminal and not self.quiet:
             self._live = self._live or self._open_live()
-            work.task = self._live.add_task(work.label, total=total or None, unit=unit, detail="")
+            work.task = self._live.add_task(work.label, total=total or None, facts="")
 
     def advance(self, amount: int, detail: str = "") -> None:
         """Move the newest bar."""
@@ -88,10 +89,10 @@ class Watch:
         work.done += amount
         work.detail = printable(detail) or work.detail
         if self._live and work.task is not None:
-            self._live.update(work.task, advance=amount, detail=work.detail)
+            self._live.update(work.task, advance=amount, facts=_facts(work))
         elif not self.quiet and time.monotonic() - work.told > SECONDS_BETWEEN_LINES:
             work.told = time.monotonic()
-            self.console.print(Text(_progress_line(work)))
+            self.console.print(Text(f"   {work.label}: {_facts(work)}"))
 
     def finish(self) -> None:
         """End the newest bar; a line with its total stays."""
@@ -112,16 +113,13 @@ class Watch:
             self._live = None
 
     def _open_live(self) -> "Progress":
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
         live = Progress(
-            TextColumn("   {task.description}", markup=False),
-            BarColumn(bar_width=24, complete_style="cyan", finished_style="cyan"),
-            TaskProgressColumn(show_speed=True),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}", markup=False),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+            SpinnerColumn(style="cyan"),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20, complete_style="cyan", finished_style="cyan"),
+            TextColumn("{task.fields[facts]}", markup=False),
             console=self.console,
             transient=True,
             refresh_per_second=4,
@@ -141,7 +139,7 @@ def decision_line(decision: Decision[object]) -> Table:
     reason = printable(decision.reason)
     grid.add_row(
         "",
-        printable(decision.name).replace("_", " "),
+        "model" if decision.name == "name" else printable(decision.name).replace("_", " "),
         Text(shown_value(decision.value), style="bold"),
         Text.assemble(reason, ("   " if override else ""), (override, "cyan")),
     )
@@ -172,23 +170,27 @@ def shown_value(value: object) -> str:
     return printable(value)
 
 
-def _progress_line(work: Work) -> str:
-    from luthier.report.wording import duration
-
-    elapsed = time.monotonic() - work.started
+def _facts(work: Work) -> str:
+    """How far, how fast, how long still: `45 %  27 of 60 steps  10 a second  3.3 s left  loss 0.21`."""
+    elapsed = max(time.monotonic() - work.started, 1e-9)
     if not (work.total and work.done):
-        return f"   {work.label}: {work.done:,} {work.unit} after {duration(elapsed)}"
-    left = elapsed / work.done * (work.total - work.done)
-    share = f"{100 * work.done / work.total:.0f} % ({work.done:,} of {work.total:,} {work.unit})"
-    return f"   {work.label}: {share}, about {duration(left)} left" + (f", {work.detail}" if work.detail else "")
+        return f"{work.done:,} {work.unit} after {format_seconds(elapsed)}"
+    left = elapsed / work.done * max(work.total - work.done, 0)
+    facts = [
+        f"{100 * work.done / work.total:.0f} %",
+        f"{work.done:,} of {work.total:,} {work.unit}",
+        _rate(work.done / elapsed),
+    ]
+    return "  ".join(filter(None, [*facts, f"{format_seconds(left)} left", work.detail]))
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:,.0f} a second" if per_second >= 1 else f"{60 * per_second:,.0f} a minute"
 
 
 def _finished_line(work: Work) -> str:
-    from luthier.report.wording import duration
-
     elapsed = max(time.monotonic() - work.started, 1e-9)
-    rate = f" ({work.done / elapsed:,.0f} a second)" if work.done / elapsed >= 1 and elapsed >= 1 else ""
+    rate = f" ({_rate(work.done / elapsed)})" if work.done and elapsed >= 1 else ""
     unfinished = f" of {work.total:,}" if work.total and work.done < work.total else ""
-    return f"   {work.label}: {work.done:,}{unfinished} {work.unit} in {duration(elapsed)}{rate}" + (
-        f", {work.detail}" if work.detail else ""
-    )
+    detail = f", {work.detail}" if work.detail else ""
+    return f"   {work.label}: {work.done:,}{unfinished} {work.unit} in {format_seconds(elapsed)}{rate}{detail}"

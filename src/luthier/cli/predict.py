@@ -28,10 +28,10 @@ def run(*, model: str, source: str, out: str | None, probs: bool, text: str | No
     if as_json:
         print_json(summary)
     elif out:
-        from luthier.report.wording import duration
+        from luthier.evaluation.display import format_seconds
 
         rate = f" ({summary.rows / summary.seconds:,.0f} a second)" if summary.seconds > 0 else ""
-        click.echo(f"{summary.rows:,} rows in {duration(summary.seconds)}{rate}: {summary.out}")
+        click.echo(f"{summary.rows:,} rows in {format_seconds(summary.seconds)}{rate}: {summary.out}")
     return 0
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +14,7 @@ from luthier.cli.terminal import printable
 from luthier.core.names import count_of
 from luthier.core.records import to_json
 from luthier.core.storage import format_bytes
+from luthier.evaluation.display import format_seconds
 
 if TYPE_CHECKING:
     from luthier.data.findings import Finding
@@ -103,10 +104,17 @@ def tally(findings: Sequence["Finding"]) -> str:
     return ", ".join(words for words, count in zip(named, counts.values(), strict=True) if count) or "nothing found"
 
 
-def check_page(result: "CheckResult", *, next_command: str) -> RenderableType:
-    """What a check tells: the columns and their roles, the findings, what to type next."""
-    from luthier.report.wording import duration
+def print_commands(console: Console, commands: Sequence[tuple[str, str]]) -> None:
+    """Print commands worth typing now, with what they do; never broken over lines, so that they can be copied."""
+    console.print()
+    console.print(heading("Next"))
+    for command, purpose in commands:
+        console.print(Text.assemble("   ", (command, "cyan")), soft_wrap=True)
+        console.print(Text(f"       {purpose}", style="dim"))
 
+
+def check_page(result: "CheckResult") -> RenderableType:
+    """What a check tells: the columns and their roles, what was decided, the findings."""
     parts: list[RenderableType] = [
         heading("Columns", f"{result.name}: {count_of(result.num_rows, 'row')}"),
         columns_table(result.columns, result.roles),
@@ -114,26 +122,23 @@ def check_page(result: "CheckResult", *, next_command: str) -> RenderableType:
         heading("Understood as"),
         *map(decision_line, result.decisions),
         Text(),
-        heading("Findings", f"{tally(result.findings)} in {duration(result.seconds)}"),
+        heading("Findings", f"{tally(result.findings)} in {format_seconds(result.seconds)}"),
         findings_list(result.findings),
-        Text(),
-        heading("Next"),
-        Text(f"   {next_command}", style="cyan"),
     ]
     return Group(*parts)
 
 
 def plan_page(plan: "Plan") -> RenderableType:
     """What would happen, what it would cost, what is doubtful."""
-    from luthier.report.wording import duration
-
     steps = Table.grid(padding=(0, 2, 0, 0))
     for style in ("bold", "", "dim"):
         steps.add_column(style=style)
     for name, detail, seconds in plan.steps:
-        steps.add_row(printable(name), printable(detail), f"about {duration(seconds)}" if seconds else "")
+        steps.add_row(printable(name), printable(detail), f"about {format_seconds(seconds)}" if seconds else "")
     total = sum(seconds for _, _, seconds in plan.steps if seconds)
-    cost = f"about {duration(total)}, {format_bytes(plan.memory_bytes)} of memory, {format_bytes(plan.disk_bytes)} of disk"
+    cost = (
+        f"about {format_seconds(total)}, {format_bytes(plan.memory_bytes)} of memory, {format_bytes(plan.disk_bytes)} of disk"
+    )
     parts: list[RenderableType] = [
         Text(),
         heading("Plan", "nothing was done yet"),

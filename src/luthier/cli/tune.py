@@ -62,11 +62,12 @@ def _tune(spec: TuneSpec, watch: Watch, *, as_json: bool) -> int:
 
 
 def _show(done: "Run", spec: TuneSpec, watch: Watch) -> None:
-    from luthier.cli.card import evidence_card, next_commands
+    from luthier.cli.card import evidence_card
+    from luthier.cli.results import print_commands
 
     watch.console.print()
     watch.console.print(evidence_card(done.metrics, width=watch.console.width))
-    watch.console.print(next_commands(commands_after(done.metrics, done.folder, done.model_path, spec)))
+    print_commands(watch.console, commands_after(done.metrics, done.folder, done.model_path, spec))
 
 
 def commands_after(metrics: "Metrics", folder: Path, model_path: Path, spec: TuneSpec) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ family costs nothing. Adding a member is one file and one line in that list.
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from luthier.core.names import describe_unknown
 from luthier.errors import SpecError

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from luthier.core.decision import Decision
 
@@ -16,7 +16,7 @@ class Observer(Protocol):
     def note(self, message: str, *, level: str = "info") -> None:
         """One line for the user; `level` is info, warning or error."""
 
-    def decided(self, decision: Decision[object]) -> None:
+    def decided(self, decision: Decision[Any]) -> None:
         """An automatic choice was made."""
 
     def start(self, label: str, total: int, unit: str) -> None:
@@ -38,7 +38,7 @@ class Quiet:
     def note(self, message: str, *, level: str = "info") -> None:
         """Say nothing."""
 
-    def decided(self, decision: Decision[object]) -> None:
+    def decided(self, decision: Decision[Any]) -> None:
         """Say nothing."""
 
     def start(self, label: str, total: int, unit: str) -> None:

@@ -79,12 +79,12 @@ def clean(dataset: Dataset, findings: Sequence[Finding]) -> Cleaned:
                     Removal(check=finding.check, part="", count=0, reason=finding.problem, column=finding.action.column)
                 )
         else:
-            removals += _drop(parts, finding, finding.action.rows)
-    raise_together(_objections(dataset, parts, chosen))
+            removals += _drop(parts, finding, rows=finding.action.rows)
+    raise_together(_objections(dataset, parts, chosen=chosen))
     return Cleaned(dataset=dataset.with_parts(parts), dropped_columns=tuple(columns), removals=tuple(removals))
 
 
-def _drop(parts: dict[str, Rows], finding: Finding, rows: Rows) -> list[Removal]:
+def _drop(parts: dict[str, Rows], finding: Finding, *, rows: Rows) -> list[Removal]:
     """Take rows out of every part but test, in place."""
     removals = []
     for name, held in parts.items():
@@ -97,7 +97,7 @@ def _drop(parts: dict[str, Rows], finding: Finding, rows: Rows) -> list[Removal]
     return removals
 
 
-def _objections(dataset: Dataset, parts: Mapping[str, Rows], chosen: Sequence[Finding]) -> list[LuthierError]:
+def _objections(dataset: Dataset, parts: Mapping[str, Rows], *, chosen: Sequence[Finding]) -> list[LuthierError]:
     """What must not happen by itself: a part without rows, a class that is gone from what is learnt from."""
     objections: list[LuthierError] = []
     for name, rows in parts.items():
@@ -112,11 +112,11 @@ def _objections(dataset: Dataset, parts: Mapping[str, Rows], chosen: Sequence[Fi
                 )
             )
         elif has_labels(dataset) and name in ("all", "train"):
-            objections += _lost_classes(dataset, before, rows, chosen)
+            objections += _lost_classes(dataset, before, after=rows, chosen=chosen)
     return objections
 
 
-def _lost_classes(dataset: Dataset, before: Rows, after: Rows, chosen: Sequence[Finding]) -> list[LuthierError]:
+def _lost_classes(dataset: Dataset, before: Rows, *, after: Rows, chosen: Sequence[Finding]) -> list[LuthierError]:
     labels = label_codes(dataset)
     allowed = {name for finding in chosen if finding.check == "classes" for name in finding.evidence.get("classes", ())}
     lost = np.setdiff1d(labels.codes[before], labels.codes[after])

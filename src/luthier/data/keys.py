@@ -94,7 +94,7 @@ def input_keys(dataset: Dataset) -> Keys:
     roles = tuple((role, dataset.schema.roles[role]) for role in INPUT_ROLES if role in dataset.schema.roles)
     if not roles:
         return np.zeros(dataset.table.num_rows, dtype=np.uint64)
-    keys: Keys = remember_last(dataset, "input_keys", roles, lambda: _input_keys(dataset, roles))
+    keys: Keys = remember_last(dataset, "input_keys", detail=roles, compute=lambda: _input_keys(dataset, roles))
     return keys
 
 
@@ -164,7 +164,9 @@ def has_labels(dataset: Dataset) -> bool:
 def label_codes(dataset: Dataset) -> Labels:
     """The target column as codes, labels compared exactly as they are written."""
     name = dataset.schema.roles["target"]
-    labels: Labels = remember_last(dataset, "label_codes", name, lambda: _label_codes(dataset.table.column(name)))
+    labels: Labels = remember_last(
+        dataset, "label_codes", detail=name, compute=lambda: _label_codes(dataset.table.column(name))
+    )
     return labels
 
 
@@ -207,13 +209,15 @@ def link_keys(keys: Keys, pairs: Int64[np.ndarray, "pairs 2"]) -> Keys:
     if not len(pairs):
         return keys
     names, places = np.unique(keys, return_inverse=True)
-    cluster = connected(places[pairs[:, 0]], places[pairs[:, 1]], len(names))
+    cluster = connected(places[pairs[:, 0]], places[pairs[:, 1]], size=len(names))
     smallest = np.full(cluster.max() + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(smallest, cluster, names)
     return np.asarray(smallest[cluster][places], dtype=np.uint64)
 
 
-def connected(left: Int64[np.ndarray, " links"], right: Int64[np.ndarray, " links"], size: int) -> Int64[np.ndarray, " size"]:
+def connected(
+    left: Int64[np.ndarray, " links"], right: Int64[np.ndarray, " links"], *, size: int
+) -> Int64[np.ndarray, " size"]:
     """The number of the connected component of each of `size` nodes, given links between them."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -225,7 +229,7 @@ def connected(left: Int64[np.ndarray, " links"], right: Int64[np.ndarray, " link
 _remembered: dict[str, tuple[weakref.ref[Any], Any, Any]] = {}
 
 
-def remember_last(dataset: Dataset, what: str, detail: Any, compute: Callable[[], Any]) -> Any:
+def remember_last(dataset: Dataset, what: str, *, detail: Any, compute: Callable[[], Any]) -> Any:
     """Compute something once per table: the checks, the cleaning and the split of one table all ask for the same keys.
 
     Only the last table's value is held, and only as long as that table lives.

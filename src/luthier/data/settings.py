@@ -13,7 +13,9 @@ class DataSettings(Settings):
     target: str | None = Field(None, description="Column that holds the answer")
     text: str | None = Field(None, description="Column that holds the text")
     image: str | None = Field(None, description="Column that holds the path of an image")
-    group: str | None = Field(None, description="Column whose equal values must stay on one side of the split (a user, a video)")
+    group: str | None = Field(
+        None, description="Column whose equal values must stay on one side of the split (a user, a video)"
+    )
     time: str | None = Field(None, description="Column to split by: the oldest rows train, the newest test")
     ignore: tuple[str, ...] = Field((), description="Columns to use for nothing")
     train: str | None = Field(None, description="File or folder of the training part")
@@ -28,7 +30,8 @@ class DataSettings(Settings):
         "drop", description="What to do with equal inputs that have different labels, outside of test"
     )
     rare_classes: Literal["drop", "keep", "error"] = Field(
-        "error", description="What to do with classes of one row, which cannot be in train and be scored (keep: they only train)"
+        "error",
+        description="What to do with classes of one row, which cannot be in train and be scored (keep: they only train)",
     )
     bad_rows: Literal["drop", "keep", "error"] = Field(
         "drop", description="What to do with rows that have too many or too few cells (keep: fill up or cut off)"

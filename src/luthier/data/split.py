@@ -117,7 +117,7 @@ def split(dataset: Dataset, *, fractions: Fractions, seed: int, keys: Keys) -> S
     given = set(dataset.parts)
     if given == set(PARTS):
         parts = dict(dataset.parts)
-        return _record(dataset, parts, "given", "all three parts were given", seed=seed, fractions=_shares(parts))
+        return _record(dataset, parts, method="given", reason="all three parts were given", seed=seed, fractions=_shares(parts))
     names: tuple[str, ...] = PARTS
     if given == {"train", "test"}:
         whole = fractions[0] + fractions[1]
@@ -127,15 +127,15 @@ def split(dataset: Dataset, *, fractions: Fractions, seed: int, keys: Keys) -> S
         cut, source, names, intro = fractions, next(iter(dataset.parts.values())), PARTS, ""
     else:
         raise DataError(f"{dataset.name} has the parts {sorted(given)}, but none to test on.", remedy="--test FILE")
-    made, method, reason, findings = _cut(dataset, source, keys, seed=seed, fractions=cut[: len(names)])
+    made, method, reason, findings = _cut(dataset, source, keys=keys, seed=seed, fractions=cut[: len(names)])
     parts = dict(zip(names, made, strict=True)) | ({"test": dataset.parts["test"]} if "test" in given else {})
-    return _record(dataset, parts, method, intro + reason, seed=seed, fractions=cut, findings=findings)
+    return _record(dataset, parts, method=method, reason=intro + reason, seed=seed, fractions=cut, findings=findings)
 
 
 def _cut(
     dataset: Dataset, rows: Rows, keys: Keys, *, seed: int, fractions: Sequence[float]
 ) -> tuple[list[Rows], str, str, list[Finding]]:
-    unit_of_row = independent_units(dataset, rows, keys)
+    unit_of_row = independent_units(dataset, rows, keys=keys)
     num_units = int(unit_of_row.max()) + 1 if len(rows) else 0
     if num_units < len(fractions):
         raise DataError(
@@ -144,12 +144,12 @@ def _cut(
         )
     groups = f"; rows of one '{dataset.schema.roles['group']}' stay together" if "group" in dataset.schema.roles else ""
     if "time" in dataset.schema.roles:
-        made, findings = by_time(dataset, rows, unit_of_row, fractions)
+        made, findings = by_time(dataset, rows, unit_of_row=unit_of_row, fractions=fractions)
         findings += _missed_fractions(made, fractions)
         reason = f"by '{dataset.schema.roles['time']}', the oldest rows train, the newest are held out{groups}"
         return made, "time", reason, findings
     strata = _strata(dataset, rows)
-    draw = _draws(keys[rows], rows, unit_of_row, num_units, seed)
+    draw = _draws(keys[rows], rows, unit_of_row=unit_of_row, num_units=num_units, seed=seed)
     part_of_unit = assign(Units(unit_of_row=unit_of_row, stratum_of_row=strata, draw=draw), fractions)
     part_of_row = part_of_unit[unit_of_row]
     made = [np.sort(rows[part_of_row == part]) for part in range(len(fractions))]
@@ -159,7 +159,7 @@ def _cut(
     return made, method, f"{even}; equal rows stay together{groups}", _missed_fractions(made, fractions)
 
 
-def independent_units(dataset: Dataset, rows: Rows, keys: Keys) -> Int64[np.ndarray, " rows"]:
+def independent_units(dataset: Dataset, rows: Rows, *, keys: Keys) -> Int64[np.ndarray, " rows"]:
     """The number of the unit of each of `rows`: what is linked by a key or a group, directly or through others, is one unit."""
     _, units = np.unique(keys[rows], return_inverse=True)
     units = units.astype(np.int64)
@@ -174,12 +174,12 @@ def independent_units(dataset: Dataset, rows: Rows, keys: Keys) -> Int64[np.ndar
     codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
     group = codes.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     num_units = int(units.max()) + 1 if len(units) else 0
-    component = connected(units[grouped], num_units + group[grouped], num_units + len(codes.dictionary))
+    component = connected(units[grouped], num_units + group[grouped], size=num_units + len(codes.dictionary))
     _, linked = np.unique(component[units], return_inverse=True)
     return np.asarray(linked, dtype=np.int64)
 
 
-def _draws(keys: Keys, rows: Rows, unit_of_row: Int64[np.ndarray, " rows"], num_units: int, seed: int) -> Keys:
+def _draws(keys: Keys, rows: Rows, *, unit_of_row: Int64[np.ndarray, " rows"], num_units: int, seed: int) -> Keys:
     """A number per unit, drawn by the seed and the unit's smallest key, so that the order of rows does not matter."""
     own = np.where(keys == 0, mix(rows.astype(np.uint64)), keys)
     smallest = np.full(num_units, np.iinfo(np.uint64).max, dtype=np.uint64)

@@ -44,18 +44,19 @@ def assign(units: Units, fractions: Sequence[float]) -> Int64[np.ndarray, " unit
     sizes = np.bincount(units.unit_of_row, minlength=len(units.draw))
     need = np.bincount(stratum)[:, None] * shares
     part = np.full(len(units.draw), -1, dtype=np.int64)
-    _keep_lone_units_in_train(units, stratum, need, part)
-    _deal_big_units(units, stratum, sizes, need, part)
+    _keep_lone_units_in_train(units, stratum, need=need, part=part)
+    _deal_big_units(units, stratum, sizes=sizes, need=need, part=part)
     stratum_of_unit = np.full(len(sizes), -1, dtype=np.int64)
     stratum_of_unit[units.unit_of_row] = stratum
-    _deal_single_rows(np.flatnonzero((sizes == 1) & (part == -1)), stratum_of_unit, units.draw, need, part)
-    _fill_gaps(units, stratum, sizes, part, len(shares))
+    _deal_single_rows(np.flatnonzero((sizes == 1) & (part == -1)), stratum_of_unit, draw=units.draw, need=need, part=part)
+    _fill_gaps(units, stratum, sizes=sizes, part=part, num_parts=len(shares))
     return part
 
 
 def _keep_lone_units_in_train(
     units: Units,
     stratum: Int64[np.ndarray, " rows"],
+    *,
     need: Float[np.ndarray, "strata parts"],
     part: Int64[np.ndarray, " units"],
 ) -> None:
@@ -72,6 +73,7 @@ def _keep_lone_units_in_train(
 def _deal_big_units(
     units: Units,
     stratum: Int64[np.ndarray, " rows"],
+    *,
     sizes: Int64[np.ndarray, " units"],
     need: Float[np.ndarray, "strata parts"],
     part: Int64[np.ndarray, " units"],
@@ -101,6 +103,7 @@ def _deal_big_units(
 def _deal_single_rows(
     singles: Int64[np.ndarray, " singles"],
     stratum_of_unit: Int64[np.ndarray, " units"],
+    *,
     draw: UInt64[np.ndarray, " units"],
     need: Float[np.ndarray, "strata parts"],
     part: Int64[np.ndarray, " units"],
@@ -116,13 +119,13 @@ def _deal_single_rows(
             continue
         open_wants = np.maximum(wants, 0)
         exact = len(members) * open_wants / open_wants.sum()
-        counts = _round_to(exact, carried, len(members))
+        counts = _round_to(exact, carried, total=len(members))
         carried += wants - counts
         part[members] = np.repeat(np.arange(len(counts)), counts)
 
 
 def _round_to(
-    exact: Float[np.ndarray, " parts"], carried: Float[np.ndarray, " parts"], total: int
+    exact: Float[np.ndarray, " parts"], carried: Float[np.ndarray, " parts"], *, total: int
 ) -> Int64[np.ndarray, " parts"]:
     """Whole numbers that add up to `total`: each the floor of its exact share, the rest to those owed most.
 
@@ -141,6 +144,7 @@ def _round_to(
 def _fill_gaps(
     units: Units,
     stratum: Int64[np.ndarray, " rows"],
+    *,
     sizes: Int64[np.ndarray, " units"],
     part: Int64[np.ndarray, " units"],
     num_parts: int,
@@ -161,7 +165,7 @@ def _fill_gaps(
         richest = int(np.argmax(present))
         movable = own[part[own] == richest]
         if lacking > 0:
-            movable = movable[_replaceable(movable, strata, members, part, num_parts)]
+            movable = movable[_replaceable(movable, strata, members=members, part=part, num_parts=num_parts)]
         if len(movable):
             part[movable[np.lexsort((units.draw[movable], sizes[movable]))[0]]] = lacking
 
@@ -169,6 +173,7 @@ def _fill_gaps(
 def _replaceable(
     own: Int64[np.ndarray, " own"],
     strata: Int64[np.ndarray, " pairs"],
+    *,
     members: Int64[np.ndarray, " pairs"],
     part: Int64[np.ndarray, " units"],
     num_parts: int,

@@ -22,7 +22,7 @@ MAX_UNREADABLE_FRACTION = 0.05
 
 
 def by_time(
-    dataset: Dataset, rows: Rows, unit_of_row: Int64[np.ndarray, " rows"], fractions: Sequence[float]
+    dataset: Dataset, rows: Rows, *, unit_of_row: Int64[np.ndarray, " rows"], fractions: Sequence[float]
 ) -> tuple[list[Rows], list[Finding]]:
     """Rows of each part. A unit goes where its newest row belongs, so that no part knows anything newer than its end.
 
@@ -34,12 +34,14 @@ def by_time(
     newest = np.full(int(unit_of_row.max()) + 1, -np.inf)
     np.maximum.at(newest, unit_of_row, np.where(unreadable, -np.inf, seconds))
     time = newest[unit_of_row]
-    part = _cut_points(dataset, time, fractions)
+    part = _cut_points(dataset, time, fractions=fractions)
     made = [np.sort(rows[part == number]) for number in range(len(fractions))]
-    return made, _report(dataset, rows[unreadable], len(rows))
+    return made, _report(dataset, rows[unreadable], whole=len(rows))
 
 
-def _cut_points(dataset: Dataset, time: Float[np.ndarray, " rows"], fractions: Sequence[float]) -> Int64[np.ndarray, " rows"]:
+def _cut_points(
+    dataset: Dataset, time: Float[np.ndarray, " rows"], *, fractions: Sequence[float]
+) -> Int64[np.ndarray, " rows"]:
     """The part of each row: cut where the cumulated fractions fall, moved to the nearest change of time."""
     ordered = np.sort(time)
     changes = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
@@ -80,7 +82,7 @@ def read_times(dataset: Dataset, rows: Rows) -> Float[np.ndarray, " rows"]:
             return seconds
     example = next((text for text in texts if text), "")
     raise DataError(
-        f"Column '{name}' cannot be read as times ('{example[:40]}'); expected numbers or dates (2024-03-31, 2024-03-31T18:05).",
+        f"Column '{name}' cannot be read as times ('{example[:40]}'); expected numbers or dates (2024-03-31T18:05).",
         remedy="write the dates as YYYY-MM-DD, or name another column with --time",
     )
 
@@ -144,7 +146,7 @@ def _seconds(moment: datetime) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _report(dataset: Dataset, unreadable: Rows, whole: int) -> list[Finding]:
+def _report(dataset: Dataset, unreadable: Rows, *, whole: int) -> list[Finding]:
     if not len(unreadable):
         return []
     name = dataset.schema.roles["time"]

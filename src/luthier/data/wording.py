@@ -26,7 +26,7 @@ def percent(fraction: float) -> str:
     return "under 0.1 %" if 0 < fraction < 0.0005 else f"{100 * fraction:.1f} %"
 
 
-def share_of(count: int, whole: int, noun: str = "rows") -> str:
+def share_of(count: int, whole: int, *, noun: str = "rows") -> str:
     """So many of so many.
 
     Example:

@@ -97,7 +97,11 @@ def batches_by_length(lengths: Int[np.ndarray, " N"], *, is_media: bool = False)
     start = 0
     while start < len(order):
         room = IMAGES_PER_BATCH if is_media else max(1, min(ROWS_PER_BATCH, TOKENS_PER_BATCH // int(lengths[order[start]])))
-        if not is_media and start + room < len(order) and lengths[order[start]] + lengths[order[start + room - 1]] > TOKENS_PER_BATCH:
+        if (
+            not is_media
+            and start + room < len(order)
+            and lengths[order[start]] + lengths[order[start + room - 1]] > TOKENS_PER_BATCH
+        ):
             room = 1
         yield order[start : start + room]
         start += room
@@ -119,7 +123,9 @@ def compute_features(
     """
     begin = time.perf_counter()
     pooled_plan, pooled_inverse = _plan(backbone, inputs, settings, boundary=None, rows=np.arange(len(inputs.keys)))
-    plans = {boundary: _plan(backbone, inputs, settings, boundary=boundary, rows=rows)[0] for boundary, rows in boundary_rows.items()}
+    plans = {
+        boundary: _plan(backbone, inputs, settings, boundary=boundary, rows=rows)[0] for boundary, rows in boundary_rows.items()
+    }
     found = {plan.name: open_store(plan, settings.root) for plan in [pooled_plan, *plans.values()]}
     missing = [plan for plan in [pooled_plan, *plans.values()] if found[plan.name] is None]
     if missing:

@@ -39,7 +39,7 @@ class Probe:
 
     def logits(self, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N C"]:
         """Logits of pooled features."""
-        return np.asarray(unit_length(features) if self.normalize else features) @ self.weight.T + self.bias
+        return np.asarray((unit_length(features) if self.normalize else features) @ self.weight.T + self.bias)
 
 
 def unit_length(features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
@@ -57,8 +57,10 @@ def fit_probe(
 ) -> Probe:
     """Fit one probe for each penalty, from the strongest to the weakest, each from the last; keep the best on validation.
 
-    Features are standardised with the training part's mean and deviation; both are folded into the weights, so that the
-    result is one linear layer on the features as they come.
+    Features are centred on the training part's mean and scaled by one number, their overall deviation; both are folded into
+    the weights, so that the result is one linear layer on the features as they come. Scaling each feature by its own
+    deviation scores the same, but gives nearly constant features weights in the hundreds, and blocks that are tuned under
+    such a head diverge (docs/lab-notebook.md).
 
     Args:
         train, validation: Features and targets; rows of validation with target -1 are left out.
@@ -73,7 +75,7 @@ def fit_probe(
     """
     scaled = [unit_length(part[0]) if normalize else part[0] for part in (train, validation)]
     mean = scaled[0].mean(0)
-    deviation = np.maximum(scaled[0].std(0), 1e-6)
+    deviation = max(float(np.sqrt(scaled[0].var(0).mean())), 1e-6)
     features, others = (torch.from_numpy(((part - mean) / deviation).astype(np.float32)) for part in scaled)
     targets = torch.from_numpy(train[1])
     known = torch.from_numpy(validation[1] >= 0)
@@ -110,8 +112,8 @@ def _minimise(start: Tensor, features: Tensor, targets: Tensor, penalty: float) 
         optimizer.zero_grad()
         loss = functional.cross_entropy(features @ weights[:, :-1].T + weights[:, -1], targets)
         loss = loss + 0.5 * penalty * weights[:, :-1].square().sum()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     return weights.detach()

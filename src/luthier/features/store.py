@@ -103,7 +103,12 @@ class StoreWriter:
             self._scales = None
         np.save(self.folder / "offsets.npy", self.offsets, allow_pickle=False)
         np.save(self.folder / "keys.npy", self.plan.keys, allow_pickle=False)
-        header = {"format_version": FORMAT_VERSION, "shape": self.plan.shape, "dtype": self.plan.dtype, "identity": self.plan.identity}
+        header = {
+            "format_version": FORMAT_VERSION,
+            "shape": self.plan.shape,
+            "dtype": self.plan.dtype,
+            "identity": self.plan.identity,
+        }
         write_json(self.folder / "store.json", header)
 
 
@@ -200,7 +205,9 @@ def trim(root: Path, *, limit_bytes: int) -> list[str]:
     """Remove the stores not used for longest until the rest is below a limit; returns their names."""
     if not root.is_dir():
         return []
-    folders = sorted((folder for folder in root.iterdir() if folder.is_dir()), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    folders = sorted(
+        (folder for folder in root.iterdir() if folder.is_dir()), key=lambda folder: folder.stat().st_mtime, reverse=True
+    )
     kept, removed = 0, []
     for folder in folders:
         kept += sum(file.stat().st_size for file in folder.iterdir())

@@ -79,6 +79,7 @@ class Backbone(nn.Module):
         self.model_type = model_type
         self.rehearsal: Rehearsal | None = None
         self._start = 0
+        self._stored: Tensor | None = None
         self.eval()
 
     @property
@@ -225,6 +226,7 @@ class Backbone(nn.Module):
         biased = self.layout.position_bias and name == self.layout.blocks[0]
 
         def stand_in(*args: Any, **kwargs: Any) -> Any:
+            assert self._stored is not None
             hidden = self._stored.transpose(1, 2) if transposed else self._stored
             if form is None:
                 return hidden
@@ -240,7 +242,9 @@ class Backbone(nn.Module):
     def inputs_for_stored(self, inputs: ModelInputs, batch_size: int) -> ModelInputs:
         """Inputs for a run from the store: text and masks as they are; media, which nobody reads, as zeros without memory."""
         return {
-            name: value if value.ndim <= 2 or name == "attention_mask" else value.new_zeros(()).expand(batch_size, *value.shape[1:])
+            name: value
+            if value.ndim <= 2 or name == "attention_mask"
+            else value.new_zeros(()).expand(batch_size, *value.shape[1:])
             for name, value in inputs.items()
         }
 

@@ -34,7 +34,14 @@ from luthier.training.model import TunedModel
 
 FORMAT_VERSION = 1
 DESCRIPTION = "luthier.json"
-COMPANIONS = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "merges.txt", "vocab.json", "preprocessor_config.json")
+COMPANIONS = (
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "merges.txt",
+    "vocab.json",
+    "preprocessor_config.json",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +124,9 @@ def load_folder(folder: Path, *, allow: Sequence[str] = ()) -> tuple[TunedModel,
     try:
         head.load_state_dict(load_file(folder / "head.safetensors"))
     except (OSError, RuntimeError) as error:
-        raise ModelError(f"{folder / 'head.safetensors'} does not fit its description: {error}", remedy="save the model again") from error
+        raise ModelError(
+            f"{folder / 'head.safetensors'} does not fit its description: {error}", remedy="save the model again"
+        ) from error
     return TunedModel(backbone, head), load_processor(folder, description.modality), description
 
 

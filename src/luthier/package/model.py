@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
 from luthier.models.processors import Processor
@@ -62,15 +62,16 @@ class Model:
             return np.zeros((0, len(self.labels)), dtype=np.float32)
         return self.task.decode(self.outputs(self.task.encode([str(row) for row in rows], self.processor)))
 
-    def outputs(self, inputs: Inputs) -> Float[np.ndarray, "N C"]:
-        """Outputs of the head for encoded rows, in their order; computed in length-sorted batches."""
+    def outputs(self, inputs: Inputs, rows: Int[np.ndarray, " N"] | None = None) -> Float[np.ndarray, "N C"]:
+        """Outputs of the head for encoded rows (all, or those named), in their order; computed in length-sorted batches."""
+        rows = np.arange(len(inputs.lengths)) if rows is None else rows
         outputs: np.ndarray | None = None
         dtype = PRECISIONS[self.precision]
         with torch.inference_mode():
-            for places in batches_by_length(inputs.lengths, is_media=self.description.modality != "text"):
-                state = self._backbone(to_device(inputs.batch(places), dtype=dtype, device=self.device))
+            for places in batches_by_length(inputs.lengths[rows], is_media=self.description.modality != "text"):
+                state = self._backbone(to_device(inputs.batch(rows[places]), dtype=dtype, device=self.device))
                 values = self._head(self._backbone.pool(state)).float().cpu().numpy()
-                outputs = np.empty((len(inputs.lengths), values.shape[1]), dtype=np.float32) if outputs is None else outputs
+                outputs = np.empty((len(rows), values.shape[1]), dtype=np.float32) if outputs is None else outputs
                 outputs[places] = values
         assert outputs is not None
         return outputs

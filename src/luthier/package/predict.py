@@ -73,7 +73,9 @@ def predict_source(
     """
     watch = Stopwatch()
     if out is not None and out.suffix.lower() not in FORMATS:
-        raise SpecError(f"Cannot write '{out.suffix or out.name}' files. Known: {', '.join(FORMATS)}.", remedy="--out answers.csv")
+        raise SpecError(
+            f"Cannot write '{out.suffix or out.name}' files. Known: {', '.join(FORMATS)}.", remedy="--out answers.csv"
+        )
     tables = _tables(Path(source))
     first = next(tables, None)
     if first is None:
@@ -108,7 +110,7 @@ def _input_column(model: Model, table: pa.Table, text: str | None, source: str) 
     """The column the model reads: the one named, or the one it was trained on."""
     names = [name for name in table.column_names if name not in (EXAMPLE_ID, ROW_FAULT)]
     trained = model.description.columns.get(model.task.roles[0], "")
-    wanted = text or trained
+    wanted = str(text or trained)
     if wanted in names:
         return wanted
     if text is None and len(names) == 1:
@@ -147,7 +149,9 @@ def _writer(out: Path | None) -> Iterator[Writer]:
                 yield writer
             return
         with temporary.open("wb") as file:
-            yield _JsonWriter(file) if out.suffix.lower() == ".jsonl" else _CsvWriter(file, "\t" if out.suffix == ".tsv" else ",")
+            yield (
+                _JsonWriter(file) if out.suffix.lower() == ".jsonl" else _CsvWriter(file, "\t" if out.suffix == ".tsv" else ",")
+            )
 
 
 class _CsvWriter:

@@ -1,32 +1,18 @@
-"""The story, from beginning to end. Each step is a function of its own package; this file says what follows what."""
+"""The story, from beginning to end. Each step is a function of its own; this file says what follows what."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 import torch
 
-from luthier.core.process import Cost, StopRequest, Stopwatch, stop_on_signals
+from luthier.core.process import stop_on_signals
 from luthier.core.progress import Observer, Quiet
-from luthier.evaluation.card import EvidenceCard, RunFacts, build_card
-from luthier.evaluation.records import Predictions
-from luthier.features.probe import Probe, fit_probe
 from luthier.models.backbone import Backbone
-from luthier.package.folder import ModelDescription, save_model
-from luthier.package.model import Model, load_model
-from luthier.pipeline.baselines import Baselines, measure_baselines
-from luthier.pipeline.choose import Chosen, choose_model
-from luthier.pipeline.measure_before import Measured, measure_before
-from luthier.pipeline.prepare import Prepared, prepare
+from luthier.pipeline.after import ladder_decision, measure_after, resolved_spec
+from luthier.pipeline.before import measure_before
+from luthier.pipeline.choose import choose_model
+from luthier.pipeline.prepare import prepare
 from luthier.pipeline.records import Run
-from luthier.pipeline.run_folder import RunFolder, open_run_folder
+from luthier.pipeline.run_folder import open_run_folder
+from luthier.pipeline.train import choose_rungs, train
 from luthier.spec import TuneSpec
-from luthier.training.ladder import RungResult, Workbench, climb, first_result, use_probe
-from luthier.training.loop import FitSettings
-from luthier.training.methods import build_rung, ladder_rungs
-from luthier.training.methods.rung import Rung
-from luthier.training.model import TunedModel
 
 
 def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: Backbone | None = None) -> Run:
@@ -35,16 +21,23 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: Backbone
     Args:
         spec: What was asked for.
         observer: Is told what happens.
-        backbone: A backbone of one's own instead of `spec.model`.
+        backbone: A backbone of one's own instead of the network of `spec.model`, whose preprocessing is used.
     """
     observer = observer or Quiet()
     with stop_on_signals() as stop:
         prepared = prepare(spec, observer=observer)
         chosen = choose_model(spec, prepared, backbone=backbone, observer=observer)
-        folder = open_run_folder(spec, prepared, chosen)
+        rungs = choose_rungs(spec, chosen)
         torch.set_num_threads(chosen.threads)
-        rungs = _rungs(spec, chosen)
-        measured = measure_before(spec, prepared, chosen, rungs, observer=observer)
-        baselines = measure_baselines(prepared, measured, seed=spec.training.seed, observer=observer)
-        model, results = _train(spec, prepared, chosen, measured, rungs, folder, observer, stop)
-        return _measure_after(spec, prepared, chosen, measured, baselines, model, results, folder, observer)
+
+        folder = open_run_folder(spec, prepared.dataset.name)
+        folder.write_spec(resolved_spec(spec, prepared, chosen, folder))
+        folder.write_findings(prepared.dataset, prepared.findings, prepared.removals)
+        folder.write_split(prepared.split.to_table(prepared.dataset))
+
+        before = measure_before(spec, prepared, chosen, rungs, observer=observer)
+        model, results = train(spec, prepared, chosen, before, rungs, folder=folder, observer=observer, stop=stop)
+        kept = ladder_decision(results, prepared.task.primary_measure, spec.training.method)
+        folder.write_decisions([*prepared.decisions, *chosen.decisions, *before.decisions, kept])
+        observer.decided(kept)
+        return measure_after(spec, prepared, chosen, before, results, model=model, folder=folder, observer=observer)

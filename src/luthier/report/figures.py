@@ -4,6 +4,7 @@ Colours are placeholders that become the page's CSS variables, so that a chart f
 """
 
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,6 @@ SIZE = (3.7, 2.35)
 MOST_POINTS = 150
 STYLE = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "luthier",
     "font.size": 7.5,
     "axes.edgecolor": LINE,
     "axes.labelcolor": SOFT,
@@ -84,8 +84,9 @@ def draw_validation(rungs: Sequence[Rung], measure: str) -> str:
                 )
             start = _mark_end(axes, rung, start)
         for rung, looks in scored:
-            if len(looks) == 1:
-                _reference(axes, rung, share * looks[0].scores[measure], start)
+            only = looks[0].scores[measure] if looks else rung.score
+            if len(looks) < 2 and only is not None:
+                _reference(axes, rung, share * only, start)
         axes.set_xlim(0, 1.02 * start)
         axes.margins(y=0.15)
         axes.set_xlabel("Steps, one rung after the other; circles mark the best")
@@ -94,16 +95,17 @@ def draw_validation(rungs: Sequence[Rung], measure: str) -> str:
 
 
 def draw_reliability(points: Sequence[tuple[float, float, int]]) -> str:
-    """Accuracy over confidence in percent, with the diagonal of perfect calibration; dots grow with their examples."""
+    """Accuracy over confidence in percent, with the diagonal of perfect calibration; the axes begin where the dots do."""
     label = "Share of right answers by stated confidence; the diagonal would be perfect"
-    most = max(n for _, _, n in points)
+    lowest = 10 * math.floor(10 * min(min(confidence, accuracy) for confidence, accuracy, _ in points) - 0.2)
+    low = max(0, lowest)
     with chart(label, size=(3.3, 3.0)) as (axes, drawn):
-        axes.plot([0, 100], [0, 100], color=SOFT, linewidth=0.8, linestyle=(0, (3, 3)))
+        axes.plot([low, 100], [low, 100], color=SOFT, linewidth=0.8, linestyle=(0, (3, 3)))
         confidences, accuracies = [100 * c for c, _, _ in points], [100 * a for _, a, _ in points]
-        axes.plot(confidences, accuracies, color=ACCENT, linewidth=1.2)
-        axes.scatter(confidences, accuracies, s=[8 + 40 * n / most for _, _, n in points], color=ACCENT, linewidths=0, zorder=3)
-        axes.set_xlim(0, 102)
-        axes.set_ylim(0, 102)
+        axes.plot(confidences, accuracies, color=ACCENT, linewidth=1)
+        axes.scatter(confidences, accuracies, s=16, color=ACCENT, linewidths=0, zorder=3)
+        axes.set_xlim(low, 101)
+        axes.set_ylim(low, 101)
         axes.set_xlabel("Stated confidence, %")
         axes.set_title("Answers that are right, %", loc="left", fontsize=8.5, color=INK, pad=8)
     return drawn[0]
@@ -146,8 +148,11 @@ def chart(label: str, *, size: tuple[float, float] = SIZE) -> Iterator[tuple[Any
     from matplotlib.figure import Figure
 
     drawn: list[str] = []
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
+    # The label as salt: ids of two charts on one page must differ.
+    with mpl.rc_context({**STYLE, "svg.hashsalt": label}):
+        figure = Figure(figsize=size)
+        # Fixed margins: room for four-digit labels, in a fifth of the time of an automatic layout.
+        figure.subplots_adjust(left=0.1, right=0.985, top=0.84, bottom=0.17)
         yield figure.add_subplot(), drawn
         figure.patch.set_visible(False)
         figure.axes[0].patch.set_visible(False)
@@ -165,7 +170,7 @@ def inline_svg(document: str, label: str) -> str:
         r"<svg[^>]*>", f'<svg class="chart" viewBox="{view[1] if view else ""}" role="img" aria-label="{label}">', svg, count=1
     )
     referred = set(re.findall(r'(?:href="|url\()#([\w-]+)', svg))
-    svg = re.sub(r' id="([\w-]+)"', lambda match: match[0] if match[1] in referred else "", svg)
+    svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in referred else "", svg)
     # HTML knows `href` on its own; without the namespace declaration `xlink:` would mean nothing.
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)

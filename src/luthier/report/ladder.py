@@ -1,4 +1,7 @@
-"""What the journal says about the rungs of the ladder: steps, evaluations, outcome. Resumed runs repeat steps: the last wins."""
+"""What the journal says about the rungs of the ladder: steps, evaluations, outcome.
+
+A run that was resumed repeats steps: of equal steps the last counts.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -56,8 +59,9 @@ def read_rungs(events: Iterable[Mapping[str, Any]]) -> tuple[Rung, ...]:
 
 
 def _rung(name: str, events: list[Mapping[str, Any]]) -> Rung:
-    started = _last(events, "rung_started")
     finished = _last(events, "rung_finished")
+    # A rung that takes no steps may only say at its end what it trained.
+    started = {**finished, **_last(events, "rung_started")}
     losses = {event["step"]: event["loss"] for event in events if event["event"] == "step" and event.get("loss") is not None}
     looks = {event["step"]: event for event in events if event["event"] == "evaluation"}
     return Rung(

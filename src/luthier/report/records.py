@@ -36,11 +36,12 @@ class ReportedFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class Removal:
-    """Rows that were left out, and why."""
+    """Rows of a part, or a column, that were left out, and why."""
 
     check: str
     count: int
     part: str = ""
+    column: str = ""
     reason: str = ""
 
 

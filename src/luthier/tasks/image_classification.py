@@ -48,7 +48,7 @@ class ImageClassification(SingleLabel):
 def _pixels(
     train_rows: Sequence[str], targets: Int[np.ndarray, " N"], rows: Sequence[str], seed: int
 ) -> Float[np.ndarray, "M C"]:
-    return pixels_logistic(_thumbnails(train_rows), targets, _thumbnails(rows), seed=seed)
+    return pixels_logistic(_thumbnails(train_rows), targets, _thumbnails(rows), num_labels=int(targets.max()) + 1, seed=seed)
 
 
 def _thumbnails(paths: Sequence[str], side: int = 16) -> Float[np.ndarray, "N D"]:

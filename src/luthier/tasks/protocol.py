@@ -20,7 +20,6 @@ from luthier.tasks.inputs import Inputs, Processor
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import torch
     from torch import Tensor, nn
 
 HeadOrigin = Literal["fresh", "probe", "previous"]
@@ -122,4 +121,3 @@ class Task(Protocol):
         self, table: "pa.Table", decoded: Float[np.ndarray, "N C"], state: TaskState, roles: Mapping[str, str]
     ) -> Predictions:
         """Decoded outputs beside their targets, for evaluation."""
-

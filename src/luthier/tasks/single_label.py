@@ -30,7 +30,9 @@ class SingleLabel(ABC):
     baselines: Sequence[Baseline]
     measures = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "log_loss")
     primary_measure = "accuracy"
-    absent: Mapping[str, str] = {"scratch": "not asked for: training the same network from a random start is not part of this run"}
+    absent: Mapping[str, str] = {
+        "scratch": "not asked for: training the same network from a random start is not part of this run"
+    }
 
     @property
     def roles(self) -> Sequence[str]:

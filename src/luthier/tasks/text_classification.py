@@ -54,7 +54,7 @@ def class_mean(train_features: Any, targets: Int[np.ndarray, " N"], features: An
 
 
 def _tfidf(train_rows: Sequence[str], targets: Int[np.ndarray, " N"], rows: Sequence[str], seed: int) -> Probs:
-    return tfidf_logistic(train_rows, targets, rows, seed=seed)
+    return tfidf_logistic(train_rows, targets, rows, num_labels=int(targets.max()) + 1, seed=seed)
 
 
 TASK = TextClassification()

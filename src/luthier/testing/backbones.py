@@ -10,9 +10,20 @@ from torch import Tensor, nn
 from luthier.models.backbone import Backbone, wrap_backbone
 
 VOCABULARY = 99
-COMMON = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "num_hidden_layers": 3, "vocab_size": VOCABULARY}
+COMMON = {
+    "hidden_size": 16,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "num_hidden_layers": 3,
+    "vocab_size": VOCABULARY,
+}
 AUDIO = {**COMMON, "conv_dim": (8, 8), "conv_stride": (4, 2), "conv_kernel": (8, 4), "num_conv_pos_embedding_groups": 2}
-AUDIO |= {"num_conv_pos_embeddings": 4, "feat_extract_norm": "layer", "do_stable_layer_norm": True, "num_feat_extract_layers": 2}
+AUDIO |= {
+    "num_conv_pos_embeddings": 4,
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+    "num_feat_extract_layers": 2,
+}
 
 FAMILIES: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
     "bert": ("Bert", COMMON, "text"),
@@ -37,7 +48,11 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
         {"image_size": 32, "patch_size": 2, "embed_dim": 8, "depths": [2, 2, 2], "num_heads": [1, 2, 2], "window_size": 4},
         "image",
     ),
-    "resnet": ("ResNet", {"embedding_size": 8, "hidden_sizes": [8, 16, 16], "depths": [1, 2, 1], "layer_type": "basic"}, "image"),
+    "resnet": (
+        "ResNet",
+        {"embedding_size": 8, "hidden_sizes": [8, 16, 16], "depths": [1, 2, 1], "layer_type": "basic"},
+        "image",
+    ),
     "mobilenet_v2": ("MobileNetV2", {"image_size": 32, "depth_multiplier": 0.25, "tf_padding": False}, "image"),
     "convnext": ("ConvNext", {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 2, 1], "image_size": 32}, "image"),
     "wav2vec2": ("Wav2Vec2", AUDIO, "audio"),

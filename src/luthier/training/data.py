@@ -45,7 +45,7 @@ class TrainingRows:
     @property
     def lengths(self) -> Int[np.ndarray, " N"]:
         """Lengths of the part's rows."""
-        return self.inputs.lengths[self.rows]
+        return np.asarray(self.inputs.lengths[self.rows])
 
     def batch(self, places: Int[np.ndarray, " B"]) -> TrainBatch:
         """Tensors of some of the part's rows, by their place in the part."""

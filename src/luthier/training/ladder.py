@@ -104,7 +104,9 @@ def first_result(model: TunedModel, rung: Rung, predictions: Predictions, *, mea
     )
 
 
-def climb(model: TunedModel, rungs: Sequence[Rung], first: RungResult, bench: Workbench, *, always_keep: bool) -> list[RungResult]:
+def climb(
+    model: TunedModel, rungs: Sequence[Rung], first: RungResult, bench: Workbench, *, always_keep: bool
+) -> list[RungResult]:
     """Try rungs one after the other; the model ends with the weights of the best.
 
     Args:

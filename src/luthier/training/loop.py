@@ -124,7 +124,9 @@ def fit(
                 outputs = predict_rows(model, validation, settings)
                 scores = score(outputs)
                 is_over = early_stopping.update(scores[settings.primary])
-                record({"event": "evaluation", "step": step + 1, "epoch": epoch, "scores": scores, "best": early_stopping.is_best})
+                record(
+                    {"event": "evaluation", "step": step + 1, "epoch": epoch, "scores": scores, "best": early_stopping.is_best}
+                )
                 if early_stopping.is_best:
                     best = (step + 1, scores, outputs, _snapshot(trainable))
                 if is_over or stop:

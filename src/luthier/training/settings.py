@@ -27,7 +27,9 @@ class TrainingSettings(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="bfloat16 where the hardware has it")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N, mps")
     seed: int = Field(0, ge=0, description="Seed of the split, of shuffling and of dropout")
-    budget: float | None = Field(None, gt=0, description="Seconds after which no further rung of the ladder is begun (not repeatable)")
+    budget: float | None = Field(
+        None, gt=0, description="Seconds after which no further rung of the ladder is begun (not repeatable)"
+    )
     store: Literal["auto", "off", "float32", "bfloat16", "int8"] = Field(
         "auto", description="Precision in which what frozen blocks compute is kept on disk; off computes it again in each epoch"
     )

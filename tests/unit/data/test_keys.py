@@ -111,7 +111,7 @@ def test_linked_rows_share_a_key_and_others_keep_theirs(links: list[tuple[int, i
 
 
 def test_components_are_found_through_others() -> None:
-    component = connected(np.array([0, 1, 4]), np.array([1, 2, 5]), 6)
+    component = connected(np.array([0, 1, 4]), np.array([1, 2, 5]), size=6)
     assert component[0] == component[1] == component[2] != component[3]
     assert component[4] == component[5]
 

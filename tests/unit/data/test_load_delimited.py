@@ -182,7 +182,10 @@ def test_blocks_of_any_size_give_the_same_rows(tmp_path: Path, monkeypatch: pyte
         assert [finding.evidence for finding in parts.findings] == [finding.evidence for finding in whole.findings]
 
 
-CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), max_size=12)
+CELLS = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], include_characters="\n\r\t", exclude_characters="\ufeff"),
+    max_size=12,
+)
 TABLES = st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=12)
 
 
@@ -209,7 +212,7 @@ SOUP = st.lists(
 )
 
 
-@settings(FEW, max_examples=20000)
+@settings(FEW, max_examples=400)
 @given(content=SOUP.map(b"".join) | st.binary(max_size=200), bad_rows=st.sampled_from(["drop", "keep", "error"]))
 @example(content=b'"\n\xef\xbb\xbf\n""', bad_rows="drop")
 @example(content=b'a,b\n"x""y\n"z,1\n', bad_rows="keep")

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,15 +22,25 @@ from luthier.evaluation.records import Comparison, Interval, Metrics, Prediction
 SUPPORT = (
     "delivery late", "damaged parcel", "billing", "returns", "device defect", "account access", "warranty", "other",
 )  # fmt: skip
-STEMS = "card arrival, cash withdrawal, transfer, top up, exchange rate, direct debit, PIN, refund, verification".split(", ")
-ENDS = "pending, declined, fee charged, not recognised, limit, not working, wrong amount, timing, cancelled".split(", ")
+STEMS = [
+    "card arrival",
+    "cash withdrawal",
+    "transfer",
+    "top up",
+    "exchange rate",
+    "direct debit",
+    "PIN",
+    "refund",
+    "verification",
+]
+ENDS = ["pending", "declined", "fee charged", "not recognised", "limit", "not working", "wrong amount", "timing", "cancelled"]
 MESSAGES = (
     "my parcel says delivered since tuesday but nobody rang and nothing is in the letterbox?!",
     "Hi, I was charged twice for the same order last week. Could you please look into it and refund one of the payments?",
     "The charger gets so hot that I don't dare to leave it plugged in overnight.",
     "pls cancel",
-    "I have been trying to log in for two days. The reset mail never comes, I checked the spam folder. This is the third time I "
-    "write, and every time I get the same automatic answer that does not help at all.",
+    "I have been trying to log in for two days. The reset mail never comes, I checked the spam folder. This is the third time "
+    "I write, and every time I get the same automatic answer that does not help at all.",
 )
 
 
@@ -143,9 +154,12 @@ def metrics_of(case: Case, tuned: Predictions) -> Metrics:
         confusion=confusion_matrix(tuned).tolist(),
         labels=case.labels,
         calibration={
-            "ece": calibration_error(confidence, right),
-            "temperature": 1.31,
-            "curve": [{"confidence": p.confidence, "accuracy": p.accuracy, "count": p.n} for p in reliability_curve(confidence, right)],
+            "probe": {"expected_calibration_error": 0.031},
+            "tuned": {
+                "expected_calibration_error": calibration_error(confidence, right),
+                "best_temperature": 1.31,
+                "curve": [vars(point) for point in reliability_curve(confidence, right)],
+            },
         },
         seeds=(0,),
     )  # fmt: skip
@@ -182,7 +196,8 @@ def write_run(folder: Path, case: Case) -> Path:
 def spec_text(case: Case) -> str:
     """A spec as a run resolves it."""
     return (
-        f"sources:\n- {case.name}.csv\ndata:\n  target: category\n  text: message\n  split: 80/10/10\nmodel:\n  name: {case.model}\n"
+        f"sources:\n- {case.name}.csv\ndata:\n  target: category\n  text: message\n  split: 80/10/10\n"
+        f"model:\n  name: {case.model}\n"
         "training:\n  method: auto\n  num_epochs: 5\n  learning_rate: 0.0003\n  batch_size: 32\n  seed: 0\n"
     )
 
@@ -223,26 +238,52 @@ def findings_of(case: Case) -> dict[str, Any]:
             "roles": {role: "message", "target": "category"},
             "parts": parts,
             "class_counts": {
-                label: {part: int(round(share * count)) for part, count in parts.items()}
+                label: {part: round(share * count) for part, count in parts.items()}
                 for label, share in zip(case.labels, shares, strict=True)
             },
         },
         "findings": [
-            {"check": "imbalance", "severity": "info", "problem": "The most frequent label is 3.2 times as frequent as the rarest.",
-             "remedy": "read macro-F1 and the table of classes beside accuracy", "count": 0, "part": "train", "by_default": False, "examples": [],
-             "evidence": {"ratio": 3.2}},
-            {"check": "duplicates", "severity": "warning", "problem": "23 rows repeat an earlier row of the same part. First rows: "
-             "17, 92, 105.", "remedy": "nothing to do: 23 rows are left out; `--duplicates keep` uses them all the same", "count": 23, "part": "train", "by_default": True, "examples": ids,
-             "evidence": {}},
-            {"check": "leak", "severity": "error", "problem": "Column 'queue_code' gives the label away: each of its values has "
-             "one label only. A model that sees it would look perfect and be useless.", "remedy": "nothing to do: it is used for nothing; `--ignore queue_code` hides this line",
-             "count": 1, "part": "", "by_default": True, "examples": [], "evidence": {"purity": 1.0}},
-            {"check": "conflicts", "severity": "warning", "problem": "6 texts have two different labels. First rows: 230, 311.",
-             "remedy": "`--conflicts drop` (leaves out 12 rows)", "count": 12, "part": "", "by_default": False, "examples": ids[3:], "evidence": {}},
+            {
+                "check": "imbalance",
+                "severity": "info",
+                "problem": "The most frequent label is 3.2 times as frequent as the rarest.",
+                "remedy": "read macro-F1 and the table of classes beside accuracy",
+                "part": "train",
+                "evidence": {"ratio": 3.2},
+            },
+            {
+                "check": "duplicates",
+                "severity": "warning",
+                "problem": "23 rows repeat an earlier row of the same part. First rows: 17, 92, 105.",
+                "remedy": "nothing to do: 23 rows are left out; `--duplicates keep` uses them all the same",
+                "count": 23,
+                "part": "train",
+                "by_default": True,
+                "examples": ids,
+            },
+            {
+                "check": "leak",
+                "severity": "error",
+                "problem": "Column 'queue_code' gives the label away: each of its values has one label only. A model that "
+                "sees it would look perfect and be useless.",
+                "remedy": "nothing to do: it is used for nothing; `--ignore queue_code` hides this line",
+                "count": 1,
+                "by_default": True,
+                "evidence": {"purity": 1.0},
+            },
+            {
+                "check": "conflicts",
+                "severity": "warning",
+                "problem": "6 texts have two different labels. First rows: 230, 311.",
+                "remedy": "`--conflicts drop` (leaves out 12 rows)",
+                "count": 12,
+                "examples": ids[3:],
+            },
         ],
         "removals": [
             {"check": "duplicates", "count": 23, "part": "train", "reason": "repeats of an earlier row"},
             {"check": "missing", "count": 4, "part": "train", "reason": "no text"},
+            {"check": "leak", "count": 1, "part": "", "column": "queue_code", "reason": "gives the label away"},
         ],
     }  # fmt: skip
 
@@ -300,12 +341,23 @@ def thumbnail(seed: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+@pytest.fixture(scope="session")
+def finished_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folders of all cases, written once; tests get copies."""
+    folder = tmp_path_factory.mktemp("finished")
+    for name, case in CASES.items():
+        write_run(folder / name, case)
+    return folder
+
+
 @pytest.fixture
-def make_run(tmp_path: Path) -> Callable[..., Path]:
-    """Writes the run folder of a case, with some of its fields changed: `make_run("tickets", labels=...)`."""
+def make_run(finished_runs: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Makes the run folder of a case, with some of its fields changed: `make_run("tickets", labels=...)`."""
 
     def make(name: str, **changes: Any) -> Path:
-        return write_run(tmp_path / "runs" / name, replace(CASES[name], **changes))
+        if changes:
+            return write_run(tmp_path / name, replace(CASES[name], **changes))
+        return Path(shutil.copytree(finished_runs / name, tmp_path / name))
 
     return make
 
@@ -314,3 +366,9 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
 def tickets(make_run: Callable[..., Path]) -> Path:
     """The run folder of a plain text run."""
     return make_run("tickets")
+
+
+@pytest.fixture(scope="session")
+def picture() -> str:
+    """A thumbnail of a few kilobytes."""
+    return thumbnail(0)

@@ -30,18 +30,18 @@ def check_classes(dataset: Dataset, features: np.ndarray | None = None) -> list[
     if rows is None or not len(rows) or not (labels.codes[rows] >= 0).any():
         return []
     counts = np.bincount(labels.codes[rows][labels.codes[rows] >= 0], minlength=len(labels.names))
-    single = _one_class(dataset, labels, counts, part)
+    single = _one_class(dataset, labels, counts=counts, part=part)
     if single:
         return single
     return [
-        *_rare(dataset, labels, rows, part),
-        *_imbalance(labels, counts, part),
-        *_unseen(dataset, labels, counts),
+        *_rare(dataset, labels, rows=rows, part=part),
+        *_imbalance(labels, counts, part=part),
+        *_unseen(dataset, labels, counts=counts),
         *_spellings(dataset, labels),
     ]
 
 
-def _one_class(dataset: Dataset, labels: Labels, counts: Counts, part: str) -> list[Finding]:
+def _one_class(dataset: Dataset, labels: Labels, *, counts: Counts, part: str) -> list[Finding]:
     present = np.flatnonzero(counts)
     if len(present) != 1:
         return []
@@ -60,12 +60,14 @@ def _one_class(dataset: Dataset, labels: Labels, counts: Counts, part: str) -> l
     ]
 
 
-def _rare(dataset: Dataset, labels: Labels, rows: Rows, part: str) -> list[Finding]:
+def _rare(dataset: Dataset, labels: Labels, *, rows: Rows, part: str) -> list[Finding]:
     """Classes of one or two distinct inputs: repeats of one row are one row to a split."""
-    distinct = _distinct_inputs(dataset, labels, rows)
+    distinct = _distinct_inputs(dataset, labels, rows=rows)
     findings = []
     if (distinct == 1).any():
-        findings.append(_alone(dataset, labels, rows[np.isin(labels.codes[rows], np.flatnonzero(distinct == 1))], part))
+        findings.append(
+            _alone(dataset, labels, rows=rows[np.isin(labels.codes[rows], np.flatnonzero(distinct == 1))], part=part)
+        )
     if part == "all" and (distinct == 2).any():
         few = np.flatnonzero(distinct == 2)
         findings.append(
@@ -82,7 +84,7 @@ def _rare(dataset: Dataset, labels: Labels, rows: Rows, part: str) -> list[Findi
     return findings
 
 
-def _distinct_inputs(dataset: Dataset, labels: Labels, rows: Rows) -> Counts:
+def _distinct_inputs(dataset: Dataset, labels: Labels, *, rows: Rows) -> Counts:
     keys, codes = input_keys(dataset)[rows], labels.codes[rows]
     if not (keys != 0).any():
         return np.bincount(codes[codes >= 0], minlength=len(labels.names))
@@ -95,7 +97,7 @@ def _distinct_inputs(dataset: Dataset, labels: Labels, rows: Rows) -> Counts:
     return np.bincount(codes[new], minlength=len(labels.names))
 
 
-def _alone(dataset: Dataset, labels: Labels, rows: Rows, part: str) -> Finding:
+def _alone(dataset: Dataset, labels: Labels, *, rows: Rows, part: str) -> Finding:
     classes = np.unique(labels.codes[rows])
     return Finding(
         check=NAME,
@@ -111,7 +113,7 @@ def _alone(dataset: Dataset, labels: Labels, rows: Rows, part: str) -> Finding:
     )
 
 
-def _imbalance(labels: Labels, counts: Counts, part: str) -> list[Finding]:
+def _imbalance(labels: Labels, counts: Counts, *, part: str) -> list[Finding]:
     present = np.flatnonzero(counts)
     largest, smallest = present[np.argmax(counts[present])], present[np.argmin(counts[present])]
     ratio = counts[largest] / counts[smallest]
@@ -132,7 +134,7 @@ def _imbalance(labels: Labels, counts: Counts, part: str) -> list[Finding]:
     ]
 
 
-def _unseen(dataset: Dataset, labels: Labels, counts: Counts) -> list[Finding]:
+def _unseen(dataset: Dataset, labels: Labels, *, counts: Counts) -> list[Finding]:
     findings = []
     for part in ("validation", "test"):
         rows = dataset.parts.get(part)
@@ -141,11 +143,11 @@ def _unseen(dataset: Dataset, labels: Labels, counts: Counts) -> list[Finding]:
         codes = labels.codes[rows]
         strange = rows[(codes >= 0) & (counts[codes] == 0)]
         if len(strange):
-            findings.append(_unseen_finding(dataset, labels, counts, part, strange))
+            findings.append(_unseen_finding(dataset, labels, counts=counts, part=part, rows=strange))
     return findings
 
 
-def _unseen_finding(dataset: Dataset, labels: Labels, counts: Counts, part: str, rows: Rows) -> Finding:
+def _unseen_finding(dataset: Dataset, labels: Labels, *, counts: Counts, part: str, rows: Rows) -> Finding:
     """A few unknown labels are a warning; where most rows have one, the parts do not belong together."""
     whole = int((labels.codes[dataset.parts[part]] >= 0).sum())
     classes = np.unique(labels.codes[rows])
@@ -156,7 +158,7 @@ def _unseen_finding(dataset: Dataset, labels: Labels, counts: Counts, part: str,
     return Finding(
         check=NAME,
         severity="error" if len(rows) > whole / 2 else "warning",
-        problem=f"{share_of(len(rows), whole, f'{part} rows')} {verb} that train does not know ({_names(labels, classes)}); "
+        problem=f"{share_of(len(rows), whole, noun=f'{part} rows')} {verb} that train does not know ({_names(labels, classes)}); "
         f"they will count as wrong.{hint} {name_rows(dataset, rows)}",
         remedy="write labels alike in all files, or add rows of these labels to train",
         count=len(rows),

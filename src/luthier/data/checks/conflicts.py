@@ -19,13 +19,13 @@ def check_conflicts(dataset: Dataset, features: np.ndarray | None = None) -> lis
     keys, labels = input_keys(dataset), label_codes(dataset)
     findings = []
     for part, rows in dataset.parts.items():
-        conflicting, inputs = conflicting_rows(keys, labels.codes, rows)
+        conflicting, inputs = conflicting_rows(keys, labels.codes, rows=rows)
         if inputs:
-            findings.append(_finding(dataset, part, conflicting, inputs))
+            findings.append(_finding(dataset, part, rows=conflicting, inputs=inputs))
     return findings
 
 
-def conflicting_rows(keys: np.ndarray, codes: np.ndarray, rows: Rows) -> tuple[Rows, int]:
+def conflicting_rows(keys: np.ndarray, codes: np.ndarray, *, rows: Rows) -> tuple[Rows, int]:
     """Rows whose input occurs with another label among `rows`, and the number of such inputs. Unlabelled rows do not count."""
     ordered, starts = same_key_groups(keys, rows[codes[rows] >= 0])
     if not len(ordered):
@@ -36,7 +36,7 @@ def conflicting_rows(keys: np.ndarray, codes: np.ndarray, rows: Rows) -> tuple[R
     return np.sort(ordered[np.repeat(differs, sizes)]), int(differs.sum())
 
 
-def _finding(dataset: Dataset, part: str, rows: Rows, inputs: int) -> Finding:
+def _finding(dataset: Dataset, part: str, *, rows: Rows, inputs: int) -> Finding:
     held = part == "test"
     where = "" if part == "all" else f" of {part}"
     consequence = (

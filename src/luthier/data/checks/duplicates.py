@@ -22,11 +22,11 @@ def check_duplicates(dataset: Dataset, features: np.ndarray | None = None) -> li
         ordered, starts = same_key_groups(keys, rows)
         repeated = np.sort(np.delete(ordered, starts))
         if len(repeated):
-            findings.append(_finding(dataset, part, repeated))
+            findings.append(_finding(dataset, part, rows=repeated))
     return findings
 
 
-def _finding(dataset: Dataset, part: str, rows: Rows) -> Finding:
+def _finding(dataset: Dataset, part: str, *, rows: Rows) -> Finding:
     whole, held = len(dataset.parts[part]), part == "test"
     where = "" if part == "all" else f"{part} "
     consequence = (
@@ -35,7 +35,7 @@ def _finding(dataset: Dataset, part: str, rows: Rows) -> Finding:
     return Finding(
         check=NAME,
         severity="info" if held else "warning",
-        problem=f"{share_of(len(rows), whole, f'{where}rows')} {'repeats' if len(rows) == 1 else 'repeat'} an earlier row, "
+        problem=f"{share_of(len(rows), whole, noun=f'{where}rows')} {'repeats' if len(rows) == 1 else 'repeat'} an earlier row, "
         f"input and label, after folding case and spaces; {consequence}. {name_rows(dataset, rows)}",
         remedy="remove them from the test file if they are there by mistake; a given test part is never changed",
         count=len(rows),

@@ -32,11 +32,11 @@ def check_encoding(dataset: Dataset, features: np.ndarray | None = None) -> list
         for what, pattern in DAMAGE.items():
             rows = suspicious[np.asarray(pc.match_substring_regex(texts, pattern).to_numpy(), dtype=bool)]
             if len(rows):
-                findings.append(_finding(dataset, dataset.schema.roles[role], what, rows))
+                findings.append(_finding(dataset, dataset.schema.roles[role], what=what, rows=rows))
     return findings
 
 
-def _finding(dataset: Dataset, column: str, what: str, rows: np.ndarray) -> Finding:
+def _finding(dataset: Dataset, column: str, *, what: str, rows: np.ndarray) -> Finding:
     whole = dataset.table.num_rows
     return Finding(
         check=NAME,

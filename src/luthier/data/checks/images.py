@@ -44,7 +44,7 @@ def check_images(dataset: Dataset, features: np.ndarray | None = None) -> list[F
         for state in STATES:
             found = rows[states[rows] == state]
             if len(found):
-                findings.append(_finding(dataset, part, state, found))
+                findings.append(_finding(dataset, part, state=state, rows=found))
     return findings
 
 
@@ -99,7 +99,7 @@ def _judge_header(image: object, path: str) -> str:
     return "tiny" if min(width, height) < MIN_SIDE else ""
 
 
-def _finding(dataset: Dataset, part: str, state: str, rows: Rows) -> Finding:
+def _finding(dataset: Dataset, part: str, *, state: str, rows: Rows) -> Finding:
     words, severity, unusable = STATES[state]
     whole = len(dataset.parts[part])
     noun = "pictures" if part == "all" else f"{part} pictures"
@@ -120,7 +120,7 @@ def _finding(dataset: Dataset, part: str, state: str, rows: Rows) -> Finding:
     return Finding(
         check=NAME,
         severity="warning" if severity == "warning" else "info",
-        problem=f"{share_of(len(rows), whole, noun)} are {words}. {name_rows(dataset, rows)}",
+        problem=f"{share_of(len(rows), whole, noun=noun)} are {words}. {name_rows(dataset, rows)}",
         remedy=remedy,
         count=len(rows),
         rows=rows,

@@ -1,8 +1,8 @@
 """Columns that give the label away, and texts that spell it out.
 
-A column is judged as a reader of one column would be: learn the commonest label of each value (of the nearest value, for numbers) on half of the rows, guess
-the other half. Values not met before get the commonest label of all, so that identifiers, which say nothing new about new
-rows, are not accused.
+A column is judged as a reader of one column would be: learn the commonest label of each value on half of the rows, guess the
+other half (numbers: by the nearest value learnt). Values not met before get the commonest label of all, so that identifiers,
+which say nothing about new rows, are not accused.
 """
 
 import numpy as np
@@ -46,9 +46,9 @@ def check_leak(dataset: Dataset, features: np.ndarray | None = None) -> list[Fin
     findings = []
     for column in dataset.schema.columns:
         if column.name not in taken and column.kind in (Kind.CATEGORY, Kind.NUMBER, Kind.TEXT, Kind.DATETIME):
-            accuracy, majority = holdout_accuracy(_values(dataset, column.name, column.kind, rows), codes[rows])
+            accuracy, majority = holdout_accuracy(_values(dataset, column.name, kind=column.kind, rows=rows), codes[rows])
             if accuracy >= MIN_ACCURACY and 1 - accuracy <= (1 - MIN_ERROR_REDUCTION) * (1 - majority):
-                findings.append(_column_finding(dataset, column.name, accuracy, majority))
+                findings.append(_column_finding(dataset, column.name, accuracy=accuracy, majority=majority))
     return findings + _spelt_out(dataset, rows)
 
 
@@ -76,7 +76,7 @@ def holdout_accuracy(values: Codes, labels: Codes) -> tuple[float, float]:
     return float((guess[values[half:] + 1] == judge).mean()), float((judge == common).mean())
 
 
-def _values(dataset: Dataset, name: str, kind: Kind, rows: Rows) -> Codes:
+def _values(dataset: Dataset, name: str, *, kind: Kind, rows: Rows) -> Codes:
     """The column's values as codes, -1 where missing: categories as they are, numbers by the nearest of the first half."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -103,13 +103,17 @@ def _nearest(numbers: Float[np.ndarray, " n"], missing: Bool[np.ndarray, " n"]) 
     if not len(learnt):
         return np.full(len(numbers), -1)
     filled = np.where(missing, learnt[0], numbers)
-    above = np.clip(np.searchsorted(learnt, filled), 1, len(learnt) - 1) if len(learnt) > 1 else np.zeros(len(filled), dtype=np.int64)
+    above = (
+        np.clip(np.searchsorted(learnt, filled), 1, len(learnt) - 1)
+        if len(learnt) > 1
+        else np.zeros(len(filled), dtype=np.int64)
+    )
     below = np.maximum(above - 1, 0)
     nearest = np.where(filled - learnt[below] <= learnt[above] - filled, below, above)
     return np.where(missing, -1, nearest)
 
 
-def _column_finding(dataset: Dataset, name: str, accuracy: float, majority: float) -> Finding:
+def _column_finding(dataset: Dataset, name: str, *, accuracy: float, majority: float) -> Finding:
     target = dataset.schema.roles["target"]
     return Finding(
         check=NAME,

@@ -36,19 +36,19 @@ def check_lengths(dataset: Dataset, features: np.ndarray | None = None) -> list[
         f"longer than {limit:,.0f} characters (half of all texts have at most {median:,}); a model reads their beginning only"
     )
     return [
-        *_finding(dataset, np.flatnonzero(present & (lengths > limit)), long),
-        *_finding(dataset, np.flatnonzero(present & (lengths == 1)), "a single character long"),
+        *_finding(dataset, np.flatnonzero(present & (lengths > limit)), what=long),
+        *_finding(dataset, np.flatnonzero(present & (lengths == 1)), what="a single character long"),
     ]
 
 
-def _finding(dataset: Dataset, rows: np.ndarray, what: str) -> list[Finding]:
+def _finding(dataset: Dataset, rows: np.ndarray, *, what: str) -> list[Finding]:
     if not len(rows):
         return []
     return [
         Finding(
             check=NAME,
             severity="info",
-            problem=f"{share_of(len(rows), dataset.table.num_rows, 'texts')} {'is' if len(rows) == 1 else 'are'} {what}. "
+            problem=f"{share_of(len(rows), dataset.table.num_rows, noun='texts')} {'is' if len(rows) == 1 else 'are'} {what}. "
             f"{name_rows(dataset, rows)}",
             remedy="look at these rows: such texts are often two cells run together, or none at all; they are used as they are",
             count=len(rows),

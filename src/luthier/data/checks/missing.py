@@ -19,16 +19,18 @@ def check_missing(dataset: Dataset, features: np.ndarray | None = None) -> list[
     empty = missing_inputs(dataset)
     for part, rows in dataset.parts.items():
         if inputs:
-            findings += _empty_inputs(dataset, part, rows[empty[rows]])
+            findings += _empty_inputs(dataset, part, rows=rows[empty[rows]])
         if len(inputs) > 1:
-            findings += _half_inputs(dataset, part, inputs)
+            findings += _half_inputs(dataset, part, inputs=inputs)
         if "target" in dataset.schema.roles:
             unlabelled = missing_cells(dataset.column("target"))
-            findings += _missing_targets(dataset, part, rows[unlabelled[rows] & ~empty[rows]], rows[unlabelled[rows]])
+            findings += _missing_targets(
+                dataset, part, rows=rows[unlabelled[rows] & ~empty[rows]], unlabelled=rows[unlabelled[rows]]
+            )
     return findings
 
 
-def _empty_inputs(dataset: Dataset, part: str, rows: Rows) -> list[Finding]:
+def _empty_inputs(dataset: Dataset, part: str, *, rows: Rows) -> list[Finding]:
     if not len(rows):
         return []
     names = " and ".join(f"'{dataset.schema.roles[role]}'" for role in INPUT_ROLES if role in dataset.schema.roles)
@@ -52,7 +54,7 @@ def _empty_inputs(dataset: Dataset, part: str, rows: Rows) -> list[Finding]:
         Finding(
             check=NAME,
             severity="warning",
-            problem=f"{_some(rows, whole, part)} empty in {names}; {consequence}. {name_rows(dataset, rows)}",
+            problem=f"{_some(rows, whole, part=part)} empty in {names}; {consequence}. {name_rows(dataset, rows)}",
             remedy="fill them in, or remove them from the test file" if held else "nothing to do: they are left out",
             count=len(rows),
             rows=rows,
@@ -63,7 +65,7 @@ def _empty_inputs(dataset: Dataset, part: str, rows: Rows) -> list[Finding]:
     ]
 
 
-def _half_inputs(dataset: Dataset, part: str, inputs: list[str]) -> list[Finding]:
+def _half_inputs(dataset: Dataset, part: str, *, inputs: list[str]) -> list[Finding]:
     part_rows = dataset.parts[part]
     missing = np.array([missing_cells(dataset.column(role))[part_rows] for role in inputs])
     rows = part_rows[missing.any(axis=0) & ~missing.all(axis=0)]
@@ -73,7 +75,7 @@ def _half_inputs(dataset: Dataset, part: str, inputs: list[str]) -> list[Finding
         Finding(
             check=NAME,
             severity="warning",
-            problem=f"{_some(rows, len(part_rows), part)} without one of the {len(inputs)} inputs. {name_rows(dataset, rows)}",
+            problem=f"{_some(rows, len(part_rows), part=part)} without one of the {len(inputs)} inputs. {name_rows(dataset, rows)}",
             remedy="fill them in if an empty input means nothing here; they are used as they are",
             count=len(rows),
             rows=rows,
@@ -82,7 +84,7 @@ def _half_inputs(dataset: Dataset, part: str, inputs: list[str]) -> list[Finding
     ]
 
 
-def _missing_targets(dataset: Dataset, part: str, rows: Rows, unlabelled: Rows) -> list[Finding]:
+def _missing_targets(dataset: Dataset, part: str, *, rows: Rows, unlabelled: Rows) -> list[Finding]:
     """`rows` lack the answer only; `unlabelled` counts rows whose input is empty as well."""
     column, whole = dataset.schema.roles["target"], len(dataset.parts[part])
     if whole and len(unlabelled) == whole:
@@ -99,14 +101,14 @@ def _missing_targets(dataset: Dataset, part: str, rows: Rows, unlabelled: Rows) 
             )
         ]
     if part == "test" and len(unlabelled):
-        return [_unscored(dataset, unlabelled, whole)]
+        return [_unscored(dataset, unlabelled, whole=whole)]
     if not len(rows):
         return []
     return [
         Finding(
             check=NAME,
             severity="warning",
-            problem=f"{_some(rows, whole, part)} without a value in the target column '{column}'. {name_rows(dataset, rows)}",
+            problem=f"{_some(rows, whole, part=part)} without a value in the target column '{column}'. {name_rows(dataset, rows)}",
             remedy="nothing to do: they are left out; fill them in to use them",
             count=len(rows),
             rows=rows,
@@ -117,12 +119,12 @@ def _missing_targets(dataset: Dataset, part: str, rows: Rows, unlabelled: Rows) 
     ]
 
 
-def _unscored(dataset: Dataset, rows: Rows, whole: int) -> Finding:
+def _unscored(dataset: Dataset, rows: Rows, *, whole: int) -> Finding:
     column = dataset.schema.roles["target"]
     return Finding(
         check=NAME,
         severity="warning",
-        problem=f"{_some(rows, whole, 'test')} without a value in the target column '{column}': they cannot be scored, "
+        problem=f"{_some(rows, whole, part='test')} without a value in the target column '{column}': they cannot be scored, "
         f"and are the only test rows that no score counts. {name_rows(dataset, rows)}",
         remedy=f"fill '{column}' in, to score all {whole:,} rows",
         count=len(rows),
@@ -132,10 +134,10 @@ def _unscored(dataset: Dataset, rows: Rows, whole: int) -> Finding:
     )
 
 
-def _some(rows: Rows, whole: int, part: str) -> str:
+def _some(rows: Rows, whole: int, *, part: str) -> str:
     rows_of = "row" if whole == 1 else "rows"
     noun = rows_of if part == "all" else f"{part} {rows_of}"
-    return f"{share_of(len(rows), whole, noun)} {'is' if len(rows) == 1 else 'are'}"
+    return f"{share_of(len(rows), whole, noun=noun)} {'is' if len(rows) == 1 else 'are'}"
 
 
 def _called(dataset: Dataset, part: str) -> str:

@@ -24,15 +24,17 @@ def check_near_duplicates(dataset: Dataset, features: np.ndarray | None = None) 
     findings: list[Finding] = []
     for held, source in PAIRS:
         if held in dataset.parts and source in dataset.parts:
-            findings += _between(dataset, keys, pairs, held, source)
+            findings += _between(dataset, keys, pairs=pairs, held=held, source=source)
     for part, rows in dataset.parts.items():
-        findings += _within(dataset, keys, pairs, part, rows)
+        findings += _within(dataset, keys, pairs=pairs, part=part, rows=rows)
     return findings
 
 
 def near_pairs(dataset: Dataset) -> Pairs:
     """Pairs of rows whose texts are nearly the same but not equal, each pair of texts by its first rows."""
-    found: Pairs = remember_last(dataset, "near_pairs", dataset.schema.roles.get("text"), lambda: _near_pairs(dataset))
+    found: Pairs = remember_last(
+        dataset, "near_pairs", detail=dataset.schema.roles.get("text"), compute=lambda: _near_pairs(dataset)
+    )
     return found
 
 
@@ -58,7 +60,7 @@ def _near_pairs(dataset: Dataset) -> Pairs:
     return np.asarray(rows[find_near_pairs(texts, first=rank[rows]).pairs], dtype=np.int64)
 
 
-def _between(dataset: Dataset, keys: Keys, pairs: Pairs, held: str, source: str) -> list[Finding]:
+def _between(dataset: Dataset, keys: Keys, *, pairs: Pairs, held: str, source: str) -> list[Finding]:
     held_rows, source_rows = dataset.parts[held], dataset.parts[source]
     both = np.concatenate([keys[pairs], keys[pairs][:, ::-1]])
     links = both[np.isin(both[:, 0], keys[held_rows]) & np.isin(both[:, 1], keys[source_rows])]
@@ -73,7 +75,7 @@ def _between(dataset: Dataset, keys: Keys, pairs: Pairs, held: str, source: str)
         Finding(
             check=NAME,
             severity="warning",
-            problem=f"{share_of(len(shown), len(held_rows), f'{held} rows')} {verb} of {source} "
+            problem=f"{share_of(len(shown), len(held_rows), noun=f'{held} rows')} {verb} of {source} "
             f"(over {THRESHOLD:.0%} of their letter sequences are shared); the {held} score may be too good. "
             f"{name_rows(dataset, shown)}",
             remedy=f"`--overlap drop` (leaves out {count_of(len(dropped), 'row')} of {source}), or `--group COLUMN`",
@@ -93,7 +95,7 @@ def _between(dataset: Dataset, keys: Keys, pairs: Pairs, held: str, source: str)
     ]
 
 
-def _within(dataset: Dataset, keys: Keys, pairs: Pairs, part: str, rows: Rows) -> list[Finding]:
+def _within(dataset: Dataset, keys: Keys, *, pairs: Pairs, part: str, rows: Rows) -> list[Finding]:
     inside = np.isin(keys[pairs], keys[rows]).all(axis=1)
     near = rows[np.isin(keys[rows], keys[pairs[inside]])]
     if not len(near):
@@ -110,7 +112,7 @@ def _within(dataset: Dataset, keys: Keys, pairs: Pairs, part: str, rows: Rows) -
         Finding(
             check=NAME,
             severity="info",
-            problem=f"{share_of(len(near), len(rows), noun)} {'is' if len(near) == 1 else 'are'} nearly the same as another "
+            problem=f"{share_of(len(near), len(rows), noun=noun)} {'is' if len(near) == 1 else 'are'} nearly the same as another "
             f"(over {THRESHOLD:.0%} of their letter sequences are shared).{labels} {name_rows(dataset, near)}",
             remedy=remedy,
             count=len(near),

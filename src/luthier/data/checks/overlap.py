@@ -19,12 +19,12 @@ def check_overlap(dataset: Dataset, features: np.ndarray | None = None) -> list[
     findings: list[Finding] = []
     for held, source in PAIRS:
         if held in dataset.parts and source in dataset.parts:
-            findings += _shared_inputs(dataset, held, source)
-            findings += _shared_groups(dataset, held, source)
+            findings += _shared_inputs(dataset, held, source=source)
+            findings += _shared_groups(dataset, held, source=source)
     return findings
 
 
-def _shared_inputs(dataset: Dataset, held: str, source: str) -> list[Finding]:
+def _shared_inputs(dataset: Dataset, held: str, *, source: str) -> list[Finding]:
     keys = input_keys(dataset)
     held_rows, source_rows = dataset.parts[held], dataset.parts[source]
     common = np.intersect1d(keys[held_rows], keys[source_rows])
@@ -37,7 +37,7 @@ def _shared_inputs(dataset: Dataset, held: str, source: str) -> list[Finding]:
         Finding(
             check=NAME,
             severity="warning",
-            problem=f"{share_of(len(shown), len(held_rows), f'{held} rows')} also {'occurs' if len(shown) == 1 else 'occur'} "
+            problem=f"{share_of(len(shown), len(held_rows), noun=f'{held} rows')} also {'occurs' if len(shown) == 1 else 'occur'} "
             f"in {source} after folding case and spaces; the {held} score would be too good. {name_rows(dataset, shown)}",
             remedy=f"`--overlap drop` (leaves out {count_of(len(dropped), 'row')} of {source}), or `--group COLUMN`",
             count=len(shown),
@@ -50,7 +50,7 @@ def _shared_inputs(dataset: Dataset, held: str, source: str) -> list[Finding]:
     ]
 
 
-def _shared_groups(dataset: Dataset, held: str, source: str) -> list[Finding]:
+def _shared_groups(dataset: Dataset, held: str, *, source: str) -> list[Finding]:
     import pyarrow.compute as pc
 
     if "group" not in dataset.schema.roles:
@@ -66,8 +66,9 @@ def _shared_groups(dataset: Dataset, held: str, source: str) -> list[Finding]:
         Finding(
             check=NAME,
             severity="warning",
-            problem=f"{share_of(len(rows), len(held_rows), f'{held} rows')} {'has' if len(rows) == 1 else 'have'} a '{name}' "
-            f"that also occurs in {source}; the {held} score may be too good for new values of '{name}'. {name_rows(dataset, rows)}",
+            problem=f"{share_of(len(rows), len(held_rows), noun=f'{held} rows')} {'has' if len(rows) == 1 else 'have'} a '{name}' "
+            f"that also occurs in {source}; the {held} score may be too good for new values of '{name}'. "
+            f"{name_rows(dataset, rows)}",
             remedy=f"give one file only and let `--group {name} --split 80/10/10` make the parts",
             count=len(rows),
             rows=rows,

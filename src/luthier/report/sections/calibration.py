@@ -11,12 +11,17 @@ from luthier.report.section import Section
 
 def build_calibration(run: RunRecords) -> Section:
     """The reliability curve, and what it means in words."""
-    calibration: Mapping[str, Any] = run.metrics.calibration
-    points = curve_points(calibration)
-    error, temperature = calibration.get("ece"), calibration.get("temperature")
+    by_model: Mapping[str, Any] = run.metrics.calibration
+    tuned = by_model.get("tuned") or {}
+    points = curve_points(tuned)
+    error, temperature = tuned.get("expected_calibration_error"), tuned.get("best_temperature")
     facts = {
         "sentence": error_in_words(error, points),
-        "error": wording.percent(error) if error is not None else "",
+        "errors": [
+            (wording.model_name(name), wording.percent(by_model[name].get("expected_calibration_error")))
+            for name in ("pretrained", "probe", "tuned")
+            if name in by_model
+        ],
         "temperature": f"{temperature:.2f}" if temperature else "",
         "temperature_words": temperature_in_words(temperature),
         "figure": draw_reliability(points) if points else "",
@@ -27,7 +32,7 @@ def build_calibration(run: RunRecords) -> Section:
 
 def curve_points(calibration: Mapping[str, Any]) -> list[tuple[float, float, int]]:
     """(confidence, accuracy, examples) of each bin that holds any."""
-    points = [(p["confidence"], p["accuracy"], int(p.get("count", p.get("n", 0)))) for p in calibration.get("curve") or ()]
+    points = [(p["confidence"], p["accuracy"], int(p["n"])) for p in calibration.get("curve") or ()]
     return [point for point in points if point[0] is not None and point[1] is not None and point[2]]
 
 

@@ -26,12 +26,15 @@ def build_data(run: RunRecords) -> Section:
     bars = label_bars(run.data)
     order = {name: place for place, name in enumerate(SEVERITIES)}
     findings = sorted(run.findings, key=lambda item: order[item.severity])
+    # Cleaning often gives a finding's own sentence as its reason; it need not be read twice.
+    problems = {item.problem for item in run.findings}
     facts = {
         "bars": bars[:MOST_LABELS],
         "more_bars": bars[MOST_LABELS:],
         "part_names": list(run.data.parts),
         "total": sum(run.data.parts.values()),
         "findings": [(item, SEVERITIES[item.severity], item.examples[:MOST_EXAMPLES], _evidence(item)) for item in findings],
+        "removals": [(item, "" if item.reason in problems else item.reason) for item in run.removals],
         "role_of": {column: role.replace("_", " ") for role, column in run.data.roles.items()},
         "balance": balance(bars),
     }
@@ -57,7 +60,8 @@ def balance(bars: list[LabelBar]) -> str:
     if len(bars) < 2 or not bars[-1].total:
         return ""
     ratio = bars[0].total / bars[-1].total
-    ends = f"“{bars[0].label}” has {wording.thousands(bars[0].total)} examples, “{bars[-1].label}” {wording.thousands(bars[-1].total)}"
+    most, least = (f"“{bar.label}” has {wording.thousands(bar.total)}" for bar in (bars[0], bars[-1]))
+    ends = f"{most} examples, {least}"
     if ratio < 2:
         return f"The labels are evenly filled: {ends}."
     return f"The most frequent label is {ratio:.0f} times as frequent as the rarest: {ends}."

@@ -1,4 +1,4 @@
-"""Section 7: everything that was chosen automatically, why, and how to choose otherwise."""
+"""Section 7: everything that was decided on the way, by the program or the user, why, and how to decide otherwise."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ class DecisionRow:
 def build_decisions(run: RunRecords) -> Section:
     """All decisions in the order in which they were made."""
     return Section(
-        title="What was decided automatically",
+        title="What was decided, and why",
         template="decisions.html",
         facts={"rows": [_row(decision) for decision in run.decisions]},
     )
@@ -33,7 +33,9 @@ def build_decisions(run: RunRecords) -> Section:
 def _row(decision: Decision[Any]) -> DecisionRow:
     return DecisionRow(
         name=decision.name.replace("_", " "),
-        value=in_words(decision.value),
+        value=f"“{decision.value}”"
+        if isinstance(decision.value, str) and len(decision.value) < 2
+        else in_words(decision.value),
         reason=decision.reason,
         override=decision.override,
         evidence=to_json(decision.evidence, indent=1) if decision.evidence else "",

@@ -1,13 +1,14 @@
 """Section 8: how to use the model, how to repeat the run, and what the words mean."""
 
-import os
-import platform
-from importlib import metadata
+import shlex
+from collections.abc import Mapping
+from typing import Any
 
+from luthier.core.machine import describe_machine
+from luthier.core.names import count_of
+from luthier.core.storage import format_bytes
 from luthier.report.records import RunRecords
 from luthier.report.section import Section
-
-PACKAGES = ("luthier", "torch", "transformers", "tokenizers", "numpy", "scikit-learn", "scipy", "pyarrow")
 
 GLOSSARY = {
     "Accuracy": "The share of examples that get the right label.",
@@ -34,10 +35,11 @@ GLOSSARY = {
 
 def build_repeat(run: RunRecords) -> Section:
     """Commands, versions, machine, the whole spec, and a glossary."""
+    machine = describe_machine()
     facts = {
         "commands": commands(run),
-        "versions": versions(),
-        "machine": machine(),
+        "versions": [("python", machine["python"]), *machine["packages"].items()],
+        "machine": machine_in_words(machine),
         "glossary": GLOSSARY,
         "seeds": ", ".join(map(str, run.metrics.seeds)),
     }
@@ -46,25 +48,16 @@ def build_repeat(run: RunRecords) -> Section:
 
 def commands(run: RunRecords) -> list[tuple[str, str]]:
     """(what it does, what to type)."""
-    name = run.folder_name
+    name = shlex.quote(run.folder_name)
+    new = "folder-of-pictures" if "image" in run.data.roles else "new.csv"
     return [
-        ("Label new examples", f"luthier predict {name}/model new.csv"),
+        ("Label new examples", f"luthier predict {name}/model {new}"),
         ("Repeat this run", f"luthier tune {name}/spec.yaml"),
         ("Repeat it with one thing changed", f"luthier tune {name}/spec.yaml --set training.num_epochs=5"),
     ]
 
 
-def versions() -> list[tuple[str, str]]:
-    """The installed packages that a result depends on."""
-    found = [("Python", platform.python_version())]
-    for package in PACKAGES:
-        try:
-            found.append((package, metadata.version(package)))
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def machine() -> str:
+def machine_in_words(machine: Mapping[str, Any]) -> str:
     """The machine in a line."""
-    return f"{platform.system()} on {platform.machine()}, {os.cpu_count()} processor cores"
+    memory = format_bytes(machine["memory_bytes"])
+    return f"{machine['cpu']}, {count_of(machine['cores'], 'core')}, {memory} memory, {machine['system']}"

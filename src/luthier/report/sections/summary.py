@@ -96,10 +96,11 @@ def key_numbers(metrics: Metrics) -> list[KeyNumber]:
     other = best_untuned(metrics)
     comparison = against_tuned(metrics, other) if other else None
     if comparison:
+        gained = (comparison.difference >= 0) == (metrics.directions.get(primary, "higher") == "higher")
         value, _, unit = wording.signed(primary, comparison.difference).partition(wording.NBSP)
         numbers.append(
             KeyNumber(
-                label=f"Gain of tuning over the {wording.model_noun(other)}",
+                label=f"{'Gain' if gained else 'Loss'} of the tuned model against the {wording.model_noun(other)}",
                 value=value,
                 unit=unit,
                 range=wording.signed_range(primary, comparison.low, comparison.high),
@@ -148,7 +149,7 @@ def caveats(run: RunRecords) -> list[str]:
         notes.append(_weakest_in_words(weakest))
     if run.metrics.n < 300:
         notes.append(f"The test part is small ({count_of(run.metrics.n, 'example')}), so every score is uncertain.")
-    removed = sum(removal.count for removal in run.removals)
+    removed = sum(removal.count for removal in run.removals if not removal.column)
     if removed:
         notes.append(f"{count_of(removed, 'row')} {'was' if removed == 1 else 'were'} left out of the data before training.")
     open_findings = [item for item in run.findings if item.severity != "info" and not item.by_default]

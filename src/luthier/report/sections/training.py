@@ -53,7 +53,7 @@ def _row(rung: Rung, measure: str, *, is_last_kept: bool) -> RungRow:
         time=wording.duration(rung.cost.cpu_seconds) if rung.cost else "–",
         outcome=_outcome(rung, is_last_kept=is_last_kept),
         kept=is_last_kept,
-        reason=rung.reason,
+        reason=rung.reason.removeprefix("not ").removeprefix("kept: "),
     )
 
 

@@ -25,4 +25,6 @@ class Rung:
 def refuse_argument(method: str, argument: str) -> None:
     """Raise SpecError if a method that takes no argument was given one."""
     if argument:
-        raise SpecError(f"Method '{method}' takes no argument, but '{method}:{argument}' was asked for.", remedy=f"--method {method}")
+        raise SpecError(
+            f"Method '{method}' takes no argument, but '{method}:{argument}' was asked for.", remedy=f"--method {method}"
+        )

@@ -1,0 +1,159 @@
+"""Measure after: save the model, load it again, and score test once with what was saved; then package and report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from luthier.core.decision import Decision
+from luthier.core.manifest import write_manifest
+from luthier.core.process import Stopwatch
+from luthier.core.progress import Observer
+from luthier.core.storage import write_json
+from luthier.evaluation.card import EvidenceCard, RunFacts, build_card
+from luthier.evaluation.predictions import write_predictions
+from luthier.evaluation.records import Predictions
+from luthier.package.card import write_card
+from luthier.package.folder import ModelDescription, save_model
+from luthier.package.model import load_model
+from luthier.pipeline.before import Before
+from luthier.pipeline.choose import Chosen
+from luthier.pipeline.examples import example_texts
+from luthier.pipeline.prepare import Prepared
+from luthier.pipeline.records import Run
+from luthier.pipeline.run_folder import RunFolder, describe_data
+from luthier.report import wanted_examples, write_report
+from luthier.spec import TuneSpec
+from luthier.training.ladder import RungResult
+from luthier.training.model import TunedModel
+
+
+def measure_after(
+    spec: TuneSpec,
+    prepared: Prepared,
+    chosen: Chosen,
+    before: Before,
+    results: Sequence[RungResult],
+    *,
+    model: TunedModel,
+    folder: RunFolder,
+    observer: Observer,
+) -> Run:
+    """Package the model, score it on test, decide, write every record, the report and the manifest."""
+    observer.stage("Measure after")
+    winner = [result for result in results if result.kept][-1]
+    model_path = folder.path / "model"
+    description = describe_model(prepared, chosen, model)
+    save_model(model_path, model, chosen.processor, description, companions=chosen.source.folder)
+    tuned = _predict_test(prepared, chosen, folder)
+    card = _card(spec, prepared, chosen, before, results, winner, tuned)
+    write_json(folder.path / "metrics.json", card.metrics)
+    write_predictions(folder.path / "predictions.parquet", tuned, others=before.test)
+    write_card(model_path, card.metrics, description, data=describe_data(prepared.dataset), method=winner.rung.name)
+
+    observer.stage("Report", str(folder.path / "report.html"))
+    examples = example_texts(spec, prepared, chosen, wanted_examples(folder.path))
+    write_report(folder.path, title=prepared.dataset.name, examples=examples)
+    write_manifest(folder.path)
+    return Run(folder=folder.path, model_path=model_path, card=card)
+
+
+def describe_model(prepared: Prepared, chosen: Chosen, model: TunedModel) -> ModelDescription:
+    """What `luthier.json` says of the model."""
+    source = chosen.source
+    return ModelDescription(
+        modality=prepared.task.modality,
+        state=chosen.state,
+        head=model.head.settings(),  # type: ignore[operator]
+        pooling=chosen.backbone.layout.pooling,
+        width=chosen.backbone.width,
+        precision=chosen.precision,
+        base={
+            "name": source.name,
+            "revision": source.revision,
+            "weights_sha256": source.weights_sha256,
+            "licence": source.licence,
+        },
+        columns=dict(prepared.dataset.schema.roles),
+    )
+
+
+def _predict_test(prepared: Prepared, chosen: Chosen, folder: RunFolder) -> Predictions:
+    """Test predictions of the model as it was saved: what is served is what was measured."""
+    saved = load_model(folder.path, device=chosen.device)
+    rows = chosen.parts["test"]
+    decoded = prepared.task.decode(saved.outputs(chosen.inputs, rows))
+    return prepared.task.predictions(chosen.table.take(rows), decoded, chosen.state, prepared.dataset.schema.roles)
+
+
+def _card(
+    spec: TuneSpec,
+    prepared: Prepared,
+    chosen: Chosen,
+    before: Before,
+    results: Sequence[RungResult],
+    winner: RungResult,
+    tuned: Predictions,
+) -> EvidenceCard:
+    task = prepared.task
+    test = dict(before.test)
+    absent = dict(task.absent)
+    cost = dict(before.cost)
+    tuned_cost = results[0].cost
+    for result in results[1:]:
+        tuned_cost = tuned_cost + result.cost
+    cost["tuned"] = tuned_cost
+    if winner.rung.name == "probe":
+        del test["probe"]
+        absent["probe"] = "the model kept is the probe: only a new head on the pre-trained model"
+    facts = RunFacts(
+        task=task.name,
+        absent={name: reason for name, reason in absent.items() if name not in test},
+        cost=cost,
+        seeds=(spec.training.seed,),
+        validation={"probe": results[0].score, "tuned": winner.score},
+        validation_predictions=winner.predictions,
+    )
+    return build_card(
+        {**test, "tuned": tuned}, facts, measures=task.measures, settings=spec.evaluation, seed=spec.training.seed
+    )
+
+
+def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen, folder: RunFolder) -> TuneSpec:
+    """The spec with every automatic value that can be fixed beforehand written out, so that it can be run again."""
+    roles = prepared.dataset.schema.roles
+    values: dict[str, Any] = {
+        "task": prepared.task.name,
+        "training.device": chosen.device,
+        "training.precision": chosen.precision,
+        "training.threads": chosen.threads,
+        "output.out": str(folder.path),
+        **{f"data.{role}": roles[role] for role in ("target", "text", "group", "time") if role in roles},
+    }
+    if spec.model.name is None:
+        values["model.name"] = chosen.source.name
+    if chosen.source.revision and not spec.model.revision:
+        values["model.revision"] = chosen.source.revision
+    for decision in chosen.decisions:
+        if decision.name == "max_length":
+            values["model.max_length"] = decision.value
+    return spec.with_values(values)
+
+
+def all_decisions(*groups: Sequence[Decision[Any]]) -> list[Decision[Any]]:
+    """The decisions of all steps, in order."""
+    return [decision for group in groups for decision in group]
+
+
+def ladder_decision(results: Sequence[RungResult], measure: str, method: str) -> Decision[str]:
+    """Which rung was kept, and what the others gave."""
+    winner = [result for result in results if result.kept][-1]
+    evidence: Mapping[str, Any] = {result.rung.name: {measure: result.score, "reason": result.reason} for result in results}
+    reason = "asked for" if method != "auto" else f"best on validation ({measure} {winner.score:.2%}); {winner.reason}"
+    return replace(Decision(name="method", value=winner.rung.name, reason=reason, evidence=evidence), override="--method NAME")
+
+
+def seconds_of(watch: Stopwatch) -> float:
+    """Wall seconds so far."""
+    return float(np.round(watch.read().wall_seconds, 3))

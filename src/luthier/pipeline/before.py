@@ -1,0 +1,179 @@
+"""Measure before: one pass of the frozen model over all rows, the models that need no tuning, and the probe."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from luthier.core.decision import Decision
+from luthier.core.environment import cache_folder
+from luthier.core.process import Cost, Stopwatch
+from luthier.core.progress import Observer
+from luthier.core.storage import format_bytes
+from luthier.evaluation.display import format_score
+from luthier.evaluation.records import Predictions
+from luthier.features.passes import Features, PassSettings, compute_features, plan_boundary, to_device
+from luthier.features.probe import Probe, fit_probe
+from luthier.features.store import StoreType, refusal, trim
+from luthier.models.backbone import Backbone
+from luthier.pipeline.choose import Chosen
+from luthier.pipeline.prepare import Prepared
+from luthier.spec import TuneSpec
+from luthier.tasks.protocol import Baseline
+from luthier.training.ladder import score_of
+from luthier.training.methods.rung import Rung
+
+STORE_LIMIT_BYTES = 20 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What is known before anything is tuned.
+
+    Attributes:
+        features: Pooled features of all rows, and the stores of the boundaries that rungs start from.
+        probe: Fitted on train, its penalty chosen on validation.
+        test: Predictions on test by model: majority, classic, pretrained, probe.
+        validation: Predictions of the probe on validation.
+        cost: By model.
+    """
+
+    features: Features
+    probe: Probe
+    test: Mapping[str, Predictions]
+    validation: Predictions
+    cost: Mapping[str, Cost]
+    decisions: Sequence[Decision[Any]] = field(default=())
+
+
+def measure_before(spec: TuneSpec, prepared: Prepared, chosen: Chosen, rungs: Sequence[Rung], *, observer: Observer) -> Before:
+    """Run the pass, fit the baselines and the probe, predict test with each of them."""
+    observer.stage("Measure before")
+    watch = Stopwatch()
+    rehearse(chosen)
+    settings, decision, boundaries = choose_store(spec, chosen, rungs)
+    observer.decided(decision)
+    features = compute_features(chosen.backbone, chosen.inputs, settings, boundary_rows=boundaries, observer=observer)
+    if features.reused:
+        observer.note("the model's features of these rows were found on disk")
+    trim(settings.root, limit_bytes=STORE_LIMIT_BYTES)
+    pass_cost = watch.read()
+    test, cost = _baselines(prepared, chosen, features.pooled, pass_cost, spec.training.seed)
+    watch = Stopwatch()
+    probe = fit_probe(
+        (features.pooled[chosen.parts["train"]], chosen.targets[chosen.parts["train"]]),
+        (features.pooled[chosen.parts["validation"]], chosen.targets[chosen.parts["validation"]]),
+        num_labels=len(chosen.state.labels),
+        normalize=prepared.task.modality == "text",
+    )
+    test["probe"] = predictions_of(prepared, chosen, "test", probe.logits(features.pooled[chosen.parts["test"]]))
+    validation = predictions_of(prepared, chosen, "validation", probe.logits(features.pooled[chosen.parts["validation"]]))
+    cost["probe"] = pass_cost + watch.read()
+    measure = prepared.task.primary_measure
+    observer.note(f"probe: {measure} {format_score(measure, score_of(validation, measure))} on validation")
+    return Before(features=features, probe=probe, test=test, validation=validation, cost=cost, decisions=[decision])
+
+
+def rehearse(chosen: Chosen) -> None:
+    """Let the backbone see two rows, so that it knows the shapes of its parts."""
+    rows = np.arange(min(2, len(chosen.inputs.lengths)))
+    chosen.backbone.rehearse(to_device(chosen.inputs.batch(rows), dtype=torch.float32, device="cpu"))
+
+
+def choose_store(
+    spec: TuneSpec, chosen: Chosen, rungs: Sequence[Rung]
+) -> tuple[PassSettings, Decision[str], dict[int, Int[np.ndarray, " n"]]]:
+    """What of the pass is kept on disk, and in which precision; nothing where it would not fit or not be right."""
+    kind: StoreType = spec.training.store if spec.training.store in ("float32", "bfloat16", "int8") else chosen.precision  # type: ignore[assignment]
+    settings = PassSettings(
+        identity={
+            "weights": chosen.source.weights_sha256,
+            "model": chosen.source.model_type,
+            "processor": chosen.processor.fingerprint(),
+            "device": chosen.device,
+            "threads": chosen.threads,
+            "view": 0,
+        },
+        root=cache_folder() / "store",
+        precision=chosen.precision,
+        store_type=kind,
+        device=chosen.device,
+    )
+    boundaries = sorted({rung.boundary for rung in rungs if 0 < rung.boundary < chosen.backbone.num_blocks})
+    rows = np.sort(np.concatenate([chosen.parts["train"], chosen.parts["validation"]]))
+    if not boundaries or spec.training.store == "off":
+        why = "as asked" if boundaries else "no rung trains on top of frozen blocks"
+        return settings, Decision(name="store", value="off", reason=why, override="--store"), {}
+    plans = [plan_boundary(chosen.backbone, chosen.inputs, settings, boundary=boundary, rows=rows) for boundary in boundaries]
+    reason = refusal(plans, settings.root) or replay_fault(chosen, boundaries)
+    if reason:
+        return settings, Decision(name="store", value="off", reason=reason, override="--store"), {}
+    size = sum(plan.num_bytes for plan in plans)
+    names = ", ".join(str(boundary) for boundary in boundaries)
+    decision = Decision(
+        name="store",
+        value=str(kind),
+        reason=f"what enters block {names} is kept on disk ({format_bytes(size)}) and read in every epoch",
+        evidence={"bytes": size, "boundaries": boundaries},
+        override="--store off",
+    )
+    return settings, decision, dict.fromkeys(boundaries, rows)
+
+
+def replay_fault(chosen: Chosen, boundaries: Sequence[int]) -> str:
+    """Why runs from the store would be wrong for this network; empty if they are right (tried on a few rows)."""
+    rows = np.arange(min(4, len(chosen.inputs.lengths)))
+    inputs = to_device(chosen.inputs.batch(rows), dtype=torch.float32, device="cpu")
+    light = to_device(chosen.inputs.light_batch(rows), dtype=torch.float32, device="cpu")
+    backbone: Backbone = chosen.backbone
+    with torch.no_grad():
+        with backbone.capturing(boundaries) as captured:
+            expected = backbone.pool(backbone(inputs))
+        for boundary in boundaries:
+            try:
+                with backbone.starting_at(boundary):
+                    replayed = backbone.pool(backbone(light, captured[boundary]))
+            except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+                return f"this network cannot start at block {boundary} ({str(error).splitlines()[0][:80]})"
+            if not torch.allclose(replayed, expected, rtol=1e-4, atol=1e-5):
+                return f"this network computes something else when it starts at block {boundary}"
+    return ""
+
+
+def _baselines(
+    prepared: Prepared, chosen: Chosen, pooled: Float[np.ndarray, "N D"], pass_cost: Cost, seed: int
+) -> tuple[dict[str, Predictions], dict[str, Cost]]:
+    """Predictions on test of each model that needs no tuning, and what it cost."""
+    train, test = chosen.parts["train"], chosen.parts["test"]
+    predictions, cost = {}, {}
+    for baseline in prepared.task.baselines:
+        watch = Stopwatch()
+        decoded = _run(baseline, chosen, pooled, train, test, seed)
+        predictions[baseline.name] = prepared.task.predictions(
+            chosen.table.take(test), decoded, chosen.state, prepared.dataset.schema.roles
+        )
+        cost[baseline.name] = watch.read() + pass_cost if baseline.needs_features else watch.read()
+    return predictions, cost
+
+
+def _run(
+    baseline: Baseline,
+    chosen: Chosen,
+    pooled: Float[np.ndarray, "N D"],
+    train: Int[np.ndarray, " n"],
+    test: Int[np.ndarray, " m"],
+    seed: int,
+) -> Float[np.ndarray, "m C"]:
+    targets = chosen.targets[train]
+    if baseline.needs_features:
+        return baseline.fit_predict(pooled[train], targets, pooled[test], seed)
+    return baseline.fit_predict([chosen.rows[row] for row in train], targets, [chosen.rows[row] for row in test], seed)
+
+
+def predictions_of(prepared: Prepared, chosen: Chosen, part: str, outputs: Float[np.ndarray, "n C"]) -> Predictions:
+    """Predictions of a part from the outputs of a head."""
+    rows = chosen.table.take(chosen.parts[part])
+    return prepared.task.predictions(rows, prepared.task.decode(outputs), chosen.state, prepared.dataset.schema.roles)

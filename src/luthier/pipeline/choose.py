@@ -1,0 +1,127 @@
+"""Choose the pre-trained model, the device and the precision; encode every row once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Int
+
+from luthier.core.decision import Decision
+from luthier.core.names import count_of
+from luthier.core.progress import Observer
+from luthier.data.dataset import PARTS
+from luthier.data.keys import missing_cells
+from luthier.models.backbone import Backbone
+from luthier.models.load import load_backbone
+from luthier.models.processors import Processor, TextProcessor, choose_max_length, load_processor
+from luthier.models.source import PretrainedFolder, resolve_model
+from luthier.pipeline.prepare import Prepared
+from luthier.spec import TuneSpec
+from luthier.tasks.inputs import Inputs
+from luthier.tasks.protocol import TaskState
+from luthier.training.device import choose_device, choose_precision, choose_threads
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The model and the encoded data.
+
+    Attributes:
+        source: Where the model comes from.
+        table: The rows of all parts; row numbers below are its own.
+        parts: Rows of train, validation and test.
+        rows: Raw inputs (texts, paths).
+        inputs: Encoded inputs.
+        targets: Label indices; -1 for labels that train does not have.
+    """
+
+    source: PretrainedFolder
+    backbone: Backbone
+    processor: Processor
+    state: TaskState
+    table: "pa.Table"
+    parts: Mapping[str, Int[np.ndarray, " n"]]
+    rows: Sequence[str]
+    inputs: Inputs
+    targets: Int[np.ndarray, " N"]
+    device: str
+    precision: str
+    threads: int
+    decisions: Sequence[Decision[Any]]
+
+
+def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | None, observer: Observer) -> Chosen:
+    """Resolve, verify and load the model; fit the task's state; encode all rows.
+
+    Raises:
+        ModelError: no model, a refused one, or one that does not fit the task.
+    """
+    task = prepared.task
+    observer.stage("Choose")
+    source = resolve_model(spec.model, modality=task.modality, near=prepared.root)
+    device = choose_device(spec.training.device)
+    precision = choose_precision(spec.training.precision, device=device.value)
+    threads = choose_threads(spec.training.threads)
+    decisions = [*source.decisions, device, precision, threads]
+    table, parts = scored_rows(prepared)
+    state = task.fit_state(table.take(parts["train"]), prepared.dataset.schema)
+    rows = task.rows(table, prepared.dataset.schema.roles)
+    processor = load_processor(source.folder, task.modality)
+    if isinstance(processor, TextProcessor):
+        processor, decision = _fit_length(processor, [rows[row] for row in parts["train"]], spec)
+        decisions.append(decision)
+    for made in decisions:
+        observer.decided(made)
+    loaded = backbone or load_backbone(source, pooling=spec.model.pooling)
+    return Chosen(
+        source=source,
+        backbone=loaded,
+        processor=processor,
+        state=state,
+        table=table,
+        parts=parts,
+        rows=rows,
+        inputs=task.encode(rows, processor),
+        targets=task.targets(table, state, prepared.dataset.schema.roles),
+        device=device.value,
+        precision=precision.value,
+        threads=threads.value,
+        decisions=decisions,
+    )
+
+
+def scored_rows(prepared: Prepared) -> tuple["pa.Table", dict[str, Int[np.ndarray, " n"]]]:
+    """The rows of all parts as a table of their own, renumbered; test rows without a target cannot be scored and stay out."""
+    dataset = prepared.dataset
+    has_target = ~missing_cells(dataset.column("target"))
+    kept = {name: dataset.parts[name][has_target[dataset.parts[name]]] for name in PARTS}
+    rows = np.sort(np.concatenate(list(kept.values())))
+    return dataset.table.take(rows), {name: np.searchsorted(rows, chosen) for name, chosen in kept.items()}
+
+
+def _fit_length(processor: TextProcessor, texts: Sequence[str], spec: TuneSpec) -> tuple[TextProcessor, Decision[int]]:
+    """The longest input in tokens: what the user said, or what fits the training texts."""
+    if spec.model.max_length is not None:
+        limit = min(spec.model.max_length, processor.limit)
+        said = (
+            "as asked" if limit == spec.model.max_length else f"asked for {spec.model.max_length}, which the model cannot take"
+        )
+        return processor.with_max_length(limit), Decision(name="max_length", value=limit, reason=said)
+    decision = choose_max_length(processor.count_tokens(texts), processor.limit)
+    return processor.with_max_length(decision.value), decision
+
+
+def sizes(parts: Mapping[str, Int[np.ndarray, " n"]]) -> str:
+    """The sizes of the parts in words.
+
+    Example:
+        >>> sizes({"train": np.arange(8), "test": np.arange(1)})
+        '8 rows to train, 1 row to test'
+    """
+    return ", ".join(
+        f"{count_of(len(rows), 'row')} to {'validate' if name == 'validation' else name}" for name, rows in parts.items()
+    )

@@ -1,0 +1,157 @@
+"""Train: the ladder's rungs, or the one method that was asked for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from luthier.core.process import StopRequest
+from luthier.core.progress import Observer
+from luthier.core.seeding import seed_for
+from luthier.evaluation.records import Predictions
+from luthier.models.heads import LinearHead
+from luthier.pipeline.before import Before, predictions_of
+from luthier.pipeline.choose import Chosen
+from luthier.pipeline.prepare import Prepared
+from luthier.pipeline.run_folder import RunFolder
+from luthier.spec import TuneSpec
+from luthier.tasks.protocol import LossSum
+from luthier.training.data import TrainingRows
+from luthier.training.ladder import RungResult, Workbench, climb, first_result, use_probe
+from luthier.training.loop import FitSettings
+from luthier.training.methods import build_rung, ladder_rungs
+from luthier.training.methods.rung import Rung
+from luthier.training.model import TunedModel
+
+
+def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
+    """The probe first, always: its head is what every other rung starts from."""
+    if spec.training.method == "auto":
+        return ladder_rungs(chosen.backbone.num_blocks)
+    probe = build_rung("probe", num_blocks=chosen.backbone.num_blocks)
+    asked = build_rung(spec.training.method, num_blocks=chosen.backbone.num_blocks)
+    return [probe] if asked.name == "probe" else [probe, asked]
+
+
+def train(
+    spec: TuneSpec,
+    prepared: Prepared,
+    chosen: Chosen,
+    before: Before,
+    rungs: Sequence[Rung],
+    *,
+    folder: RunFolder,
+    observer: Observer,
+    stop: StopRequest,
+) -> tuple[TunedModel, list[RungResult]]:
+    """Climb; the model holds the weights of the rung that is kept.
+
+    Raises:
+        Stopped: Ctrl-C; everything measured before stays on disk.
+        DivergedError: the loss became NaN.
+    """
+    observer.stage("Train")
+    head = prepared.task.build_head(
+        chosen.backbone.width,
+        chosen.state,
+        dropout=0.0 if spec.training.dropout is None else spec.training.dropout,
+        seed=seed_for(spec.training.seed, "head"),
+    )
+    assert isinstance(head, LinearHead)
+    model = TunedModel(chosen.backbone, head).to(chosen.device)
+    use_probe(model, before.probe)
+    first = first_result(model, rungs[0], before.validation, measure=prepared.task.primary_measure, cost=before.cost["probe"])
+    folder.record(_probe_event(first, chosen))
+    bench = _workbench(spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop)
+    return model, climb(model, rungs[1:], first, bench, always_keep=spec.training.method != "auto")
+
+
+def _workbench(
+    spec: TuneSpec,
+    prepared: Prepared,
+    chosen: Chosen,
+    before: Before,
+    *,
+    folder: RunFolder,
+    observer: Observer,
+    stop: StopRequest,
+) -> Workbench:
+    settings = spec.training
+
+    def loss(outputs: Tensor, targets: Tensor) -> LossSum:
+        return prepared.task.loss(outputs, targets, label_smoothing=settings.label_smoothing)
+
+    def predict(outputs: Float[np.ndarray, "N C"]) -> Predictions:
+        return predictions_of(prepared, chosen, "validation", outputs)
+
+    return Workbench(
+        parts=_parts(chosen, before),
+        predict=predict,
+        measure=prepared.task.primary_measure,
+        settings=FitSettings(
+            boundary=0,
+            num_epochs=1,
+            batch_size=settings.batch_size,
+            micro_batch=settings.micro_batch or settings.batch_size,
+            learning_rate=0,
+            head_learning_rate=0,
+            schedule=settings.schedule,
+            warmup_fraction=settings.warmup_fraction,
+            weight_decay=settings.weight_decay,
+            max_gradient_norm=settings.max_gradient_norm,
+            patience=settings.patience,
+            evaluations_per_epoch=settings.evaluations_per_epoch,
+            precision=chosen.precision,
+            device=chosen.device,
+            seed=settings.seed,
+            primary=prepared.task.primary_measure,
+        ),
+        rates={
+            "num_epochs": settings.num_epochs,
+            "learning_rate": settings.learning_rate,
+            "head_learning_rate": settings.head_learning_rate,
+        },
+        loss=loss,
+        observer=observer,
+        record=folder.record,
+        stop=stop,
+        budget_seconds=settings.budget,
+    )
+
+
+def _parts(chosen: Chosen, before: Before) -> dict[int, tuple[TrainingRows, TrainingRows]]:
+    """Train and validation rows of the whole network (boundary 0) and of every stored boundary."""
+    rehearsal = chosen.backbone.rehearsal
+    assert rehearsal is not None
+    parts = {}
+    for boundary, store in [(0, None), *before.features.boundaries.items()]:
+        parts[boundary] = tuple(
+            TrainingRows(
+                inputs=chosen.inputs,
+                rows=chosen.parts[name],
+                targets=chosen.targets[chosen.parts[name]],
+                store=store,
+                is_padded=rehearsal.padded,
+                device=chosen.device,
+            )
+            for name in ("train", "validation")
+        )
+    return parts  # type: ignore[return-value]
+
+
+def _probe_event(first: RungResult, chosen: Chosen) -> Mapping[str, Any]:
+    return {
+        "event": "rung_finished",
+        "rung": "probe",
+        "score": first.score,
+        "difference": None,
+        "standard_error": None,
+        "kept": True,
+        "reason": first.reason,
+        "boundary": chosen.backbone.num_blocks,
+        "num_blocks": chosen.backbone.num_blocks,
+        "trainable_parameters": sum(value.numel() for value in first.weights.values()),
+        "cost": first.cost,
+    }
