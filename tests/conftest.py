@@ -2,9 +2,13 @@
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+# Two test processes with two threads each on two cores wait for each other most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
 
 SHARED = Path(os.environ.get("LUTHIER_SHARED", Path(__file__).parents[1].parent / "shared"))
 REQUIRED = set(filter(None, os.environ.get("LUTHIER_REQUIRE", "").split(",")))
@@ -19,6 +23,15 @@ def shared() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep stored activations out of the user's own cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LUTHIER_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from luthier.core.keys import Key, key_of, nearest_key
+from luthier.core.keys import Key, either, key_of, nearest_key
 from luthier.core.names import nearest_name
 from luthier.core.settings import Settings
 from luthier.core.yaml_text import YamlValue, parse_yaml, read_yaml, write_scalar
@@ -30,6 +31,13 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "training": TrainingSettings,
     "evaluation": EvaluationSettings,
     "output": OutputSettings,
+}
+
+# Keys whose values are the members of a family; it is imported when such a value is given.
+FAMILIES = {
+    "task": "luthier.tasks:TASKS",
+    "training.method": "luthier.training.methods:METHODS",
+    "training.schedule": "luthier.training.schedules:SCHEDULES",
 }
 
 
@@ -196,7 +204,7 @@ def spec_of(given: Iterable[Given], *, base: TuneSpec | None = None, earlier: Se
             chosen[key] = item
         elif not (item.written in SECTIONS and item.value is None):
             errors.append(_unknown(item))
-    wrong = [key for key, item in chosen.items() if _is_wrong_kind(key, item.value)]
+    wrong = [key for key, item in chosen.items() if _is_wrong_kind(key, item.value) or _is_unknown_member(key, item.value)]
     spec = TuneSpec()
     try:
         spec = TuneSpec.model_validate(_nested(chosen, base))
@@ -228,6 +236,20 @@ def _is_wrong_kind(key: Key, value: object) -> bool:
     return (isinstance(value, bool) and not key.is_switch) or (isinstance(value, float) and not math.isfinite(value))
 
 
+def _is_unknown_member(key: Key, value: object) -> bool:
+    members = _members(key) if isinstance(value, str) and value != key.default else ()
+    return bool(members) and str(value).partition(":")[0] not in members
+
+
+def _members(key: Key) -> tuple[str, ...]:
+    """The permitted words of a key: those its type lists, or the members of its family and `auto` where that is the default."""
+    if key.path not in FAMILIES:
+        return key.choices
+    module, _, attribute = FAMILIES[key.path].partition(":")
+    automatic = [key.default] if key.default == "auto" else []
+    return (*automatic, *getattr(import_module(module), attribute))
+
+
 def _places(error: ValidationError) -> set[str]:
     locations = [detail["loc"] for detail in error.errors()]
     return {".".join(str(part) for part in place[: 2 if place[0] in SECTIONS else 1]) for place in locations}
@@ -240,13 +262,15 @@ def _not_permitted(key: Key, item: Given) -> SpecError:
             remedy="pip install --upgrade luthier",
         )
     shown = f"'{item.value}'" if isinstance(item.value, str) else f"{item.value}"
-    guess = nearest_name(str(item.value), key.choices)
+    members = _members(key)
+    guess = nearest_name(str(item.value), members)
+    expected = either(members) if members else key.expected
     hint = f" Did you mean '{guess}'?" if guess else ""
     value = guess or (write_scalar(key.default) if key.default not in (None, ()) else "")
     name = _styled(key, item.style)
     join = {"path": ": ", "keyword": "=", "flag": " "}[item.style]
     remedy = f"{name}{join}{value}" if value else f"leave {name} out, which means: {_what_default_means(key)}"
-    return SpecError(f"{item.where}{name} is {shown}; expected {key.expected}.{hint}", remedy=remedy)
+    return SpecError(f"{item.where}{name} is {shown}; expected {expected}.{hint}", remedy=remedy)
 
 
 def _what_default_means(key: Key) -> str:

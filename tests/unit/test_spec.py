@@ -4,13 +4,14 @@ import inspect
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import luthier
 from luthier.core.keys import Key
 from luthier.errors import SpecError
 from luthier.spec import (
+    FAMILIES,
     SECTIONS,
     TuneSpec,
     all_keys,
@@ -23,6 +24,10 @@ from luthier.spec import (
 )
 
 
+def members_of(key: Key) -> list[str]:
+    return {"task": ["auto", "text-classification"], "training.method": ["auto", "top-blocks:2"]}.get(key.path, ["cosine"])
+
+
 def values_of(key: Key) -> st.SearchStrategy[object]:
     """Any value a key permits."""
     if key.choices:
@@ -30,6 +35,8 @@ def values_of(key: Key) -> st.SearchStrategy[object]:
     texts = st.text(st.characters(codec="utf-8"), max_size=20)
     by_kind = {bool: st.booleans(), int: st.integers(1000, 10**6), float: st.floats(0.6, 0.99), str: texts}
     values = st.lists(texts, max_size=3).map(tuple) if key.is_list else by_kind[key.annotation]
+    if key.path in FAMILIES:
+        values = st.sampled_from(members_of(key))
     return values | st.none() if key.optional else values
 
 
@@ -39,6 +46,8 @@ def specs(draw: st.DrawFn) -> TuneSpec:
     return TuneSpec().with_values({key.path: draw(values_of(key)) for key in chosen} | {"sources": ["a.csv", "b c.csv"]})
 
 
+# The first draw builds Hypothesis's tables of letters, which takes long on a busy machine.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(specs())
 def test_a_spec_survives_yaml(spec: TuneSpec) -> None:
     assert parse_spec(spec.to_yaml()) == spec
@@ -63,6 +72,7 @@ def test_every_key_has_a_description() -> None:
 def test_every_keyword_reaches_its_key() -> None:
     for key in settable_keys():
         value = key.choices[-1] if key.choices else {bool: True, int: 1234, float: 0.75}.get(key.annotation, "words")
+        value = members_of(key)[-1] if key.path in FAMILIES else value
         spec = build_spec("a.csv", **{key.keyword: value})
         assert spec.value_of(key) == ((value,) if key.is_list else value), key.path
 
@@ -96,7 +106,11 @@ def test_sections_may_be_empty() -> None:
             "expected auto, float32 or bfloat16. Did you mean 'bfloat16'?",
             "training.precision: bfloat16",
         ),
-        ("training: {patience: 0}", "training.patience is 0; expected a whole number of at least 1.", "training.patience: 2"),
+        (
+            "training: {patience: 0}",
+            "training.patience is 0; expected a whole number of at least 1.",
+            f"training.patience: {TuneSpec().training.patience}",
+        ),
         (
             "training: {num_epochs: yes}",
             "training.num_epochs is True; expected a number above 0.",
@@ -114,6 +128,21 @@ def test_a_mistake_in_yaml_is_named_with_what_was_meant(text: str, problem: str,
     assert problem in caught.value.problem
     assert remedy in caught.value.remedy
     assert caught.value.problem.startswith("spec.yaml, line ")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "problem"),
+    [
+        ("method", "prob", "method is 'prob'; expected auto, full, probe or top-blocks. Did you mean 'probe'?"),
+        ("schedule", "linaer", "Did you mean 'linear'?"),
+        ("task", "text-clasification", "Did you mean 'text-classification'?"),
+    ],
+)
+def test_members_of_families_are_matched_too(setting: str, value: str, problem: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        build_spec("a.csv", **{setting: value})
+    assert problem in caught.value.problem
+    assert build_spec("a.csv", method="top-blocks:2").training.method == "top-blocks:2"
 
 
 def test_all_mistakes_are_reported_together() -> None:

@@ -7,12 +7,13 @@ minute until then.
 import sys
 import time
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from luthier.cli.terminal import open_console, printable
+from luthier.cli.terminal import WIDTH, open_console, printable
 from luthier.core.decision import Decision
 from luthier.evaluation.display import format_seconds
 
@@ -71,7 +72,7 @@ class Watch:
     def decided(self, decision: Decision[object]) -> None:
         """A choice with its reason, and what to type to choose otherwise."""
         if not self.quiet:
-            self.console.print(decision_line(decision))
+            self.console.print(decision_line(decision, width=self.console.width))
 
     def start(self, label: str, total: int, unit: str) -> None:
         """Begin a bar (below the one that is running, if any)."""
@@ -128,20 +129,23 @@ class Watch:
         return live
 
 
-def decision_line(decision: Decision[object]) -> Table:
+def decision_line(decision: Decision[object], *, width: int = WIDTH) -> Table:
     """One aligned line: name, value, reason, override."""
     grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
     grid.add_column(width=2)
     grid.add_column(min_width=NAME_WIDTH, style="cyan", no_wrap=True)
     grid.add_column(width=VALUE_WIDTH)
     grid.add_column(ratio=1, style="dim")
-    override = printable(decision.override)
-    reason = printable(decision.reason)
+    reason, override = printable(decision.reason), printable(decision.override)
+    room = max(width - 2 - NAME_WIDTH - VALUE_WIDTH - 4, 10)
+    last_line = wrap(reason, room)[-1] if reason else ""
+    # What can be typed is never broken over two lines.
+    gap = "   " if len(last_line) + 3 + len(override) <= room else "\n"
     grid.add_row(
         "",
         "model" if decision.name == "name" else printable(decision.name).replace("_", " "),
         Text(shown_value(decision.value), style="bold"),
-        Text.assemble(reason, ("   " if override else ""), (override, "cyan")),
+        Text.assemble(reason, gap if override else "", (override, "cyan")),
     )
     return grid
 

@@ -150,5 +150,5 @@ def plan_page(plan: "Plan") -> RenderableType:
     if plan.findings:
         parts += [Text(), heading("Data"), findings_list(plan.findings)]
     if plan.worries:
-        parts += [Text(), heading("Worries"), *(Text(f" ! {printable(worry)}", style="yellow") for worry in plan.worries)]
+        parts += [Text(), heading("Worries"), problem_list([("warning", worry, Text()) for worry in plan.worries])]
     return Group(*parts)

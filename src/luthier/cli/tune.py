@@ -31,7 +31,7 @@ def run(
         click.echo(VERB.get_short_help(context))
         return 0
     spec = spec_from_flags(sources, settings, assignments)
-    watch = Watch(quiet=quiet, on_stderr=as_json)
+    watch = Watch(quiet=quiet or plan, on_stderr=as_json)  # a plan shows on one page what a run tells as it goes
     try:
         return _plan(spec, watch, as_json=as_json) if plan else _tune(spec, watch, as_json=as_json)
     finally:
@@ -74,22 +74,16 @@ def commands_after(metrics: "Metrics", folder: Path, model_path: Path, spec: Tun
     """The three commands one might type after a run, with what they do; they depend on the verdict."""
     source = shlex.join(spec.sources)
     report = (f"{_opener()} {shlex.quote(str(folder / 'report.html'))}", "read the report: what was wrong, for whom, how sure")
-    rerun = f"luthier tune {shlex.quote(str(folder / 'spec.yaml'))}"
+    again = f"luthier tune {shlex.quote(str(folder / 'spec.yaml'))}"
     if metrics.verdict == "do not keep":
-        return [
-            report,
-            (f"luthier check {source}", "see what the data could do better"),
-            (f"{rerun} --method full --out {shlex.quote(f'{folder}-full')}", "try again with all of the model's weights free"),
-        ]
-    model = shlex.quote(str(model_path))
-    return [
-        report,
-        (f"luthier predict {model} NEW.csv --out answers.csv", "add the model's answers to new rows"),
-        (
-            f"{rerun} --refit --out {shlex.quote(f'{folder}-refit')}",
-            "train the winner once more, on train and validation together",
-        ),
-    ]
+        ladder = (f"{again} --method auto --out {shlex.quote(f'{folder}-auto')}", "try every rung of the ladder")
+        models = (f"luthier models {source}", "see other pre-trained models to start from")
+        check = (f"luthier check {source}", "see what could be better about the data")
+        return [report, check, models if spec.training.method == "auto" else ladder]
+    predict = f"luthier predict {shlex.quote(str(model_path))} NEW.csv --out answers.csv"
+    seed = (f"{again} --seed {spec.training.seed + 1} --out {shlex.quote(f'{folder}-again')}", "see how much of it was luck")
+    refit = (f"{again} --refit --out {shlex.quote(f'{folder}-refit')}", "train the winner on train and validation together")
+    return [report, (predict, "add the model's answers to new rows"), seed if spec.training.refit else refit]
 
 
 def _opener() -> str:
@@ -105,9 +99,9 @@ def _plan(spec: TuneSpec, watch: Watch, *, as_json: bool) -> int:
         print_json(planned)
         return 0
     from luthier.cli.results import plan_page
+    from luthier.cli.terminal import open_console
 
-    watch.console.quiet = False
-    watch.console.print(plan_page(planned))
+    open_console().print(plan_page(planned))
     return 0
 
 

@@ -88,7 +88,7 @@ class Key:
     def expected(self) -> str:
         """What it accepts, in words: `a number above 0`."""
         if self.choices:
-            return _either(self.choices)
+            return either(self.choices)
         if self.is_list:
             return "a list of texts"
         nouns = {
@@ -149,5 +149,11 @@ def _bound(constraint: Any) -> str:
     return ""
 
 
-def _either(words: Sequence[str]) -> str:
+def either(words: Sequence[str]) -> str:
+    """Words to choose from, as in a sentence.
+
+    Example:
+        >>> either(["auto", "off", "int8"])
+        'auto, off or int8'
+    """
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

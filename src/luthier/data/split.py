@@ -133,7 +133,7 @@ def split(dataset: Dataset, *, fractions: Fractions, seed: int, keys: Keys) -> S
 
 
 def _cut(
-    dataset: Dataset, rows: Rows, keys: Keys, *, seed: int, fractions: Sequence[float]
+    dataset: Dataset, rows: Rows, *, keys: Keys, seed: int, fractions: Sequence[float]
 ) -> tuple[list[Rows], str, str, list[Finding]]:
     unit_of_row = independent_units(dataset, rows, keys=keys)
     num_units = int(unit_of_row.max()) + 1 if len(rows) else 0
@@ -234,9 +234,9 @@ def _shares(parts: Mapping[str, Rows]) -> Fractions:
 def _record(
     dataset: Dataset,
     parts: Mapping[str, Rows],
+    *,
     method: str,
     reason: str,
-    *,
     seed: int,
     fractions: Fractions,
     findings: Sequence[Finding] = (),

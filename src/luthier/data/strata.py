@@ -44,30 +44,12 @@ def assign(units: Units, fractions: Sequence[float]) -> Int64[np.ndarray, " unit
     sizes = np.bincount(units.unit_of_row, minlength=len(units.draw))
     need = np.bincount(stratum)[:, None] * shares
     part = np.full(len(units.draw), -1, dtype=np.int64)
-    _keep_lone_units_in_train(units, stratum, need=need, part=part)
     _deal_big_units(units, stratum, sizes=sizes, need=need, part=part)
     stratum_of_unit = np.full(len(sizes), -1, dtype=np.int64)
     stratum_of_unit[units.unit_of_row] = stratum
-    _deal_single_rows(np.flatnonzero((sizes == 1) & (part == -1)), stratum_of_unit, draw=units.draw, need=need, part=part)
+    _deal_single_rows(np.flatnonzero(sizes == 1), stratum_of_unit, draw=units.draw, need=need, part=part)
     _fill_gaps(units, stratum, sizes=sizes, part=part, num_parts=len(shares))
     return part
-
-
-def _keep_lone_units_in_train(
-    units: Units,
-    stratum: Int64[np.ndarray, " rows"],
-    *,
-    need: Float[np.ndarray, "strata parts"],
-    part: Int64[np.ndarray, " units"],
-) -> None:
-    """A class that is one unit can be learnt from or scored, not both: it trains. Changes `need` and `part`."""
-    num_units = len(units.draw)
-    pairs, rows = np.unique(stratum * num_units + units.unit_of_row, return_counts=True)
-    strata, members = pairs // num_units, pairs % num_units
-    lone = np.bincount(strata)[strata] == 1
-    part[members[lone]] = 0
-    forced = part[members] == 0
-    need[:, 0] -= np.bincount(strata[forced], weights=rows[forced], minlength=len(need))
 
 
 def _deal_big_units(
@@ -79,7 +61,7 @@ def _deal_big_units(
     part: Int64[np.ndarray, " units"],
 ) -> None:
     """Units of several rows, the largest first, each to the part whose wants it fills best; `need` and `part` in place."""
-    big = np.flatnonzero((sizes > 1) & (part == -1))
+    big = np.flatnonzero(sizes > 1)
     if not len(big):
         return
     order = big[np.lexsort((units.draw[big], -sizes[big]))]
@@ -149,7 +131,10 @@ def _fill_gaps(
     part: Int64[np.ndarray, " units"],
     num_parts: int,
 ) -> None:
-    """Move the smallest unit of a stratum from where it has most units to where it has none; changes `part`."""
+    """Move the smallest unit of a stratum from where it has most units to where it has none; changes `part`.
+
+    A stratum that is one unit can be learnt from or scored, not both: it trains.
+    """
     num_strata = int(stratum.max()) + 1
     pairs = np.unique(stratum * len(sizes) + units.unit_of_row)
     strata, members = pairs // len(sizes), pairs % len(sizes)

@@ -30,7 +30,7 @@ def share_of(count: int, whole: int, *, noun: str = "rows") -> str:
     """So many of so many.
 
     Example:
-        >>> share_of(412, 5000, "test rows")
+        >>> share_of(412, 5000, noun="test rows")
         '412 of 5,000 test rows (8.2 %)'
     """
     return f"{count:,} of {whole:,} {noun} ({percent(count / whole if whole else 0.0)})"

@@ -99,11 +99,12 @@ class Backbone(nn.Module):
             stored: Inside `starting_at(k)`: the hidden states that enter block k.
         """
         if (stored is None) != (self._start == 0):
+            were = "were not" if stored is None else "were"
             raise ModelError(
-                f"The backbone starts at block {self._start}, and stored activations were {'not ' if stored is None else ''}given.",
+                f"The backbone starts at block {self._start}, and stored activations {were} given.",
                 remedy="with backbone.starting_at(k): backbone(inputs, stored)",
             )
-        self._stored = stored
+        self._stored = None if stored is None else self._in_precision_of_weights(stored)
         try:
             output = self.network(**inputs)
         finally:
@@ -115,6 +116,12 @@ class Backbone(nn.Module):
             mask=self._mask_of(inputs, hidden),
             pooled=None if pooled is None or self.layout.pooling != "model" else pooled.flatten(1),
         )
+
+    def _in_precision_of_weights(self, stored: Tensor) -> Tensor:
+        """Activations may be stored in fewer bits than the weights have; mixed precision takes them as they are."""
+        if torch.is_autocast_enabled(stored.device.type):
+            return stored
+        return stored.to(next(self.network.parameters()).dtype)
 
     def _mask_of(self, inputs: ModelInputs, hidden: Tensor) -> Tensor | None:
         mask = inputs.get("attention_mask")

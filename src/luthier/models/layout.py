@@ -40,10 +40,22 @@ class Layout:
     pooling: Pooling = "mean"
 
 
+# T5 has one dropout that it uses before the first block and after the last one: it must stay off while the stem is frozen.
+T5: Mapping[str, object] = {
+    "position_bias": True,
+    "stem": ("encoder.embed_tokens",),
+    "tail": ("encoder.final_layer_norm",),
+}
 EXCEPTIONS: Mapping[str, Mapping[str, object]] = {
     "deberta": {"shared": ("encoder.rel_embeddings", "encoder.LayerNorm"), "tail": ()},
-    "deberta-v2": {"shared": ("encoder.rel_embeddings", "encoder.LayerNorm", "encoder.conv"), "tail": ()},
-    "t5": {"position_bias": True, "stem": ("encoder.embed_tokens",)},
+    # The convolution of version 2 stands between blocks 0 and 1: no run from the store needs it.
+    "deberta-v2": {
+        "shared": ("encoder.rel_embeddings", "encoder.LayerNorm"),
+        "stem": ("embeddings", "encoder.conv"),
+        "tail": (),
+    },
+    "t5": T5,
+    "mt5": T5,
     "gpt2": {"pooling": "last"},
     "gpt_neox": {"pooling": "last"},
     "llama": {"pooling": "last"},

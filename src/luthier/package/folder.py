@@ -11,23 +11,25 @@ builds it (`module:builder`); it is imported only from packages that the caller 
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from luthier.core.records import from_plain, to_plain
-from luthier.core.storage import read_json, write_json
+from luthier.core.storage import cannot_write, read_json, write_json
 from luthier.errors import ModelError
 from luthier.models.backbone import Backbone, wrap_backbone
 from luthier.models.heads import LinearHead
 from luthier.models.layout import find_layout
-from luthier.models.load import load_network
-from luthier.models.processors import Processor, load_processor
+from luthier.models.load import choose_attention, load_network
+from luthier.models.processors import Processor, TextProcessor, load_processor
 from luthier.models.refusal import check_folder
 from luthier.tasks.protocol import TaskState
 from luthier.training.model import TunedModel
@@ -80,14 +82,29 @@ def save_model(
         companions: The folder of the pre-trained model; its tokenizer files go along, so that transformers finds them too.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_network(model.backbone, folder)
-    if companions is not None:
-        for name in COMPANIONS:
-            if (companions / name).is_file():
-                shutil.copyfile(companions / name, folder / name)
+    with _telling_of_a_full_disk(folder):
+        save_network(model.backbone, folder)
+        save_file({name: value.contiguous() for name, value in model.head.state_dict().items()}, folder / "head.safetensors")
+        if companions is not None:
+            for name in COMPANIONS:
+                if (companions / name).is_file():
+                    shutil.copyfile(companions / name, folder / name)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)  # safetensors writes files that nobody else may read
     processor.save(folder)
-    save_file({name: value.contiguous() for name, value in model.head.state_dict().items()}, folder / "head.safetensors")
     write_json(folder / DESCRIPTION, to_plain(description))
+
+
+@contextmanager
+def _telling_of_a_full_disk(folder: Path) -> Iterator[None]:
+    """Turn what safetensors raises when it cannot write into the error that names the free space."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    except SafetensorError as error:
+        reason = str(error).removeprefix("Error while serializing: ").removeprefix("I/O error: ")
+        raise cannot_write(folder, OSError(reason)) from error
 
 
 def save_network(backbone: Backbone, folder: Path) -> None:
@@ -109,17 +126,22 @@ def save_network(backbone: Backbone, folder: Path) -> None:
         )
 
 
-def load_folder(folder: Path, *, allow: Sequence[str] = ()) -> tuple[TunedModel, Processor, ModelDescription]:
+def load_folder(
+    folder: Path, *, device: str = "cpu", allow: Sequence[str] = ()
+) -> tuple[TunedModel, Processor, ModelDescription]:
     """Read a model folder.
 
     Args:
+        device: Where it will run: decides how attention is computed.
         allow: Names of installed packages whose builders may be called, for backbones that are no Hugging Face class.
 
     Raises:
         ModelError: the folder is missing, refused, damaged, or of a newer format.
     """
     description = read_description(folder)
-    backbone = _load_backbone(folder, description, allow=allow)
+    processor = load_processor(folder, description.modality)
+    longest = processor.max_length if isinstance(processor, TextProcessor) else 1
+    backbone = _load_backbone(folder, description, attention=choose_attention(device, longest), allow=allow)
     head = _build_head(description.head)
     try:
         head.load_state_dict(load_file(folder / "head.safetensors"))
@@ -127,7 +149,7 @@ def load_folder(folder: Path, *, allow: Sequence[str] = ()) -> tuple[TunedModel,
         raise ModelError(
             f"{folder / 'head.safetensors'} does not fit its description: {error}", remedy="save the model again"
         ) from error
-    return TunedModel(backbone, head), load_processor(folder, description.modality), description
+    return TunedModel(backbone, head), processor, description
 
 
 def read_description(folder: Path) -> ModelDescription:
@@ -148,14 +170,14 @@ def read_description(folder: Path) -> ModelDescription:
         raise ModelError(f"{path} is damaged: {error}", remedy="save the model again") from error
 
 
-def _load_backbone(folder: Path, description: ModelDescription, *, allow: Sequence[str]) -> Backbone:
+def _load_backbone(folder: Path, description: ModelDescription, *, attention: str | None, allow: Sequence[str]) -> Backbone:
     if (folder / "backbone.json").is_file():
         content = read_json(folder / "backbone.json")
         network = _call_builder(str(content["builder"]), allow)()
         network.load_state_dict(load_file(folder / "model.safetensors"))
         return wrap_backbone(network, width=description.width, builder=content["builder"])
     config = check_folder(folder)
-    network = load_network(folder, str(config["model_type"]))
+    network = load_network(folder, str(config["model_type"]), attention=attention)
     layout = find_layout(network, str(config["model_type"]))
     layout = type(layout)(**{**vars(layout), "pooling": description.pooling})
     return wrap_backbone(network, layout=layout, width=description.width, model_type=str(config["model_type"]))

@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from luthier.errors import DataError, raise_together
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
-from luthier.models.processors import Processor
+from luthier.models.processors import ImageProcessor, Processor
 from luthier.package.folder import ModelDescription, load_folder, read_description
+from luthier.package.pictures import TolerantReader, fault_of_file
 from luthier.tasks import TASKS
 from luthier.tasks.inputs import Inputs
 from luthier.tasks.protocol import Task
 from luthier.training.device import choose_device, choose_precision
 from luthier.training.model import TunedModel
+
+MOST_FAULTS_NAMED = 5
 
 
 class Model:
@@ -57,10 +60,38 @@ class Model:
         return [self.labels[place] for place in probs.argmax(axis=1)]
 
     def predict_probs(self, rows: Sequence[str | Path]) -> Float[np.ndarray, "N C"]:
-        """Probabilities of all labels for each text or picture, in the order of `labels`."""
+        """Probabilities of all labels for each text or picture, in the order of `labels`.
+
+        Raises:
+            DataError: some pictures cannot be read; names the first of them.
+        """
+        probs, faults = self.answer([str(row) for row in rows])
+        named = list(faults.items())[:MOST_FAULTS_NAMED]
+        raise_together([DataError(f"{rows[row]}: {fault}.", remedy="leave it out, or replace it") for row, fault in named])
+        return probs
+
+    def answer(self, rows: Sequence[str]) -> tuple[Float[np.ndarray, "N C"], dict[int, str]]:
+        """As `predict_probs`, but rows that cannot be read raise nothing: their probabilities mean nothing.
+
+        Returns:
+            The probabilities, and what is wrong with rows that could not be read, by their place.
+        """
         if not len(rows):
-            return np.zeros((0, len(self.labels)), dtype=np.float32)
-        return self.task.decode(self.outputs(self.task.encode([str(row) for row in rows], self.processor)))
+            return np.zeros((0, len(self.labels)), dtype=np.float32), {}
+        if not isinstance(self.processor, ImageProcessor):
+            return self.task.decode(self.outputs(self.task.encode(rows, self.processor))), {}
+        return self._answer_pictures(rows, self.processor)
+
+    def _answer_pictures(self, rows: Sequence[str], processor: ImageProcessor) -> tuple[np.ndarray, dict[int, str]]:
+        faults = {row: fault for row, path in enumerate(rows) if (fault := fault_of_file(Path(path)))}
+        there = [row for row in range(len(rows)) if row not in faults]
+        probs = np.full((len(rows), len(self.labels)), np.nan, dtype=np.float32)
+        if there:
+            reader = TolerantReader(processor)
+            paths = [rows[row] for row in there]
+            probs[there] = self.task.decode(self.outputs(self.task.encode(paths, reader)))
+            faults |= {row: reader.faults[path] for row, path in zip(there, paths, strict=True) if path in reader.faults}
+        return np.nan_to_num(probs), faults
 
     def outputs(self, inputs: Inputs, rows: Int[np.ndarray, " N"] | None = None) -> Float[np.ndarray, "N C"]:
         """Outputs of the head for encoded rows (all, or those named), in their order; computed in length-sorted batches."""
@@ -89,8 +120,9 @@ def load_model(path: str | Path, *, device: str = "auto", allow: Sequence[str] =
         ModelError: the folder is missing, refused, damaged, or of a newer format.
     """
     folder = model_folder(path)
-    model, processor, description = load_folder(folder, allow=allow)
-    return Model(model, processor, description, device=choose_device(device).value)
+    where = choose_device(device).value
+    model, processor, description = load_folder(folder, device=where, allow=allow)
+    return Model(model, processor, description, device=where)
 
 
 def model_folder(path: str | Path) -> Path:
@@ -100,13 +132,3 @@ def model_folder(path: str | Path) -> Path:
     folder = inner if inner.is_dir() and not (folder / "luthier.json").is_file() else folder
     read_description(folder)
     return folder
-
-
-def describe(model: Model) -> dict[str, Any]:
-    """Task, labels and origin of a model, for people and for `--json`."""
-    return {
-        "task": model.description.state.task,
-        "labels": list(model.labels),
-        "precision": model.precision,
-        "base": dict(model.description.base),
-    }

@@ -1,6 +1,7 @@
 """The story: load, check, split, choose, measure before, train, measure after, package, report.
 
-`tune` tells it from beginning to end; `prepare` holds its first half, which needs no torch and is all that `check` runs.
+`story` tells it from beginning to end; `prepare` holds its first half, which needs no torch and is all that `check` runs.
+No module here is named like a verb: importing it would put the module in the function's place.
 """
 
 from typing import TYPE_CHECKING
@@ -18,13 +19,13 @@ __all__ = ["CheckResult", "Plan", "Run", "check", "plan", "tune"]
 
 def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbone | None" = None) -> Run:
     """Run the whole story; see `luthier.tune`."""
-    from luthier.pipeline.tune import tune as run
+    from luthier.pipeline.story import tune as run
 
     return run(spec, observer=observer, backbone=backbone)
 
 
 def plan(spec: TuneSpec, *, observer: Observer | None = None) -> Plan:
     """Say what `tune` would do and cost; nothing is trained or written."""
-    from luthier.pipeline.plan import plan as make
+    from luthier.pipeline.planning import plan as make
 
     return make(spec, observer=observer)

@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from luthier.core.decision import Decision
 from luthier.core.manifest import write_manifest
-from luthier.core.process import Stopwatch
 from luthier.core.progress import Observer
-from luthier.core.storage import write_json
+from luthier.core.storage import atomic_folder, write_json
 from luthier.evaluation.card import EvidenceCard, RunFacts, build_card
 from luthier.evaluation.predictions import write_predictions
 from luthier.evaluation.records import Predictions
@@ -45,7 +42,8 @@ def measure_after(
     winner = [result for result in results if result.kept][-1]
     model_path = folder.path / "model"
     description = describe_model(prepared, chosen, model)
-    save_model(model_path, model, chosen.processor, description, companions=chosen.source.folder)
+    with atomic_folder(model_path) as temporary:
+        save_model(temporary, model, chosen.processor, description, companions=chosen.source.folder)
     tuned = _predict_test(prepared, chosen, folder)
     card = _card(spec, prepared, chosen, before, results, winner, tuned)
     write_json(folder.path / "metrics.json", card.metrics)
@@ -129,7 +127,7 @@ def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen, folder: Ru
         "training.precision": chosen.precision,
         "training.threads": chosen.threads,
         "output.out": str(folder.path),
-        **{f"data.{role}": roles[role] for role in ("target", "text", "group", "time") if role in roles},
+        **{f"data.{role}": roles[role] for role in ("target", "text", "image", "group", "time") if role in roles},
     }
     if spec.model.name is None:
         values["model.name"] = chosen.source.name
@@ -141,19 +139,9 @@ def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen, folder: Ru
     return spec.with_values(values)
 
 
-def all_decisions(*groups: Sequence[Decision[Any]]) -> list[Decision[Any]]:
-    """The decisions of all steps, in order."""
-    return [decision for group in groups for decision in group]
-
-
 def ladder_decision(results: Sequence[RungResult], measure: str, method: str) -> Decision[str]:
     """Which rung was kept, and what the others gave."""
     winner = [result for result in results if result.kept][-1]
     evidence: Mapping[str, Any] = {result.rung.name: {measure: result.score, "reason": result.reason} for result in results}
     reason = "asked for" if method != "auto" else f"best on validation ({measure} {winner.score:.2%}); {winner.reason}"
     return replace(Decision(name="method", value=winner.rung.name, reason=reason, evidence=evidence), override="--method NAME")
-
-
-def seconds_of(watch: Stopwatch) -> float:
-    """Wall seconds so far."""
-    return float(np.round(watch.read().wall_seconds, 3))

@@ -10,10 +10,11 @@ from jaxtyping import Int
 from luthier.core.decision import Decision
 from luthier.core.names import count_of
 from luthier.core.progress import Observer
-from luthier.data.dataset import PARTS
+from luthier.data.dataset import PARTS, Dataset
 from luthier.data.keys import missing_cells
+from luthier.errors import DataError, raise_together
 from luthier.models.backbone import Backbone
-from luthier.models.load import load_backbone
+from luthier.models.load import choose_attention, load_backbone
 from luthier.models.processors import Processor, TextProcessor, choose_max_length, load_processor
 from luthier.models.source import PretrainedFolder, resolve_model
 from luthier.pipeline.prepare import Prepared
@@ -76,7 +77,9 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         decisions.append(decision)
     for made in decisions:
         observer.decided(made)
-    loaded = backbone or load_backbone(source, pooling=spec.model.pooling)
+    longest = processor.max_length if isinstance(processor, TextProcessor) else 1
+    attention = choose_attention(device.value, longest)
+    loaded = backbone or load_backbone(source, pooling=spec.model.pooling, attention=attention)
     return Chosen(
         source=source,
         backbone=loaded,
@@ -95,12 +98,30 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
 
 
 def scored_rows(prepared: Prepared) -> tuple["pa.Table", dict[str, Int[np.ndarray, " n"]]]:
-    """The rows of all parts as a table of their own, renumbered; test rows without a target cannot be scored and stay out."""
+    """The rows of all parts as a table of their own, renumbered; what no model can be scored on stays out of all parts.
+
+    Raises:
+        DataError: nothing is left of a part.
+    """
     dataset = prepared.dataset
-    has_target = ~missing_cells(dataset.column("target"))
-    kept = {name: dataset.parts[name][has_target[dataset.parts[name]]] for name in PARTS}
+    usable = ~missing_cells(dataset.column("target"))
+    for finding in prepared.findings:
+        if finding.evidence.get("excluded_from_scoring"):
+            usable[finding.rows] = False
+    kept = {name: dataset.parts[name][usable[dataset.parts[name]]] for name in PARTS}
+    raise_together([_nothing_left(dataset, name) for name in PARTS if not len(kept[name])])
     rows = np.sort(np.concatenate(list(kept.values())))
     return dataset.table.take(rows), {name: np.searchsorted(rows, chosen) for name, chosen in kept.items()}
+
+
+def _nothing_left(dataset: Dataset, part: str) -> DataError:
+    count = count_of(len(dataset.parts[part]), "row")
+    column = dataset.schema.roles["target"]
+    return DataError(
+        f"The {part} part of {dataset.name} has no row with a label in '{column}' and an input that can be read "
+        f"({count} in all).",
+        remedy=f"give another file with --{part}, or leave it out: it is then cut from the rest (--split 80/10/10)",
+    )
 
 
 def _fit_length(processor: TextProcessor, texts: Sequence[str], spec: TuneSpec) -> tuple[TextProcessor, Decision[int]]:

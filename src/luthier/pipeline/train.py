@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from luthier.core.process import StopRequest
 from luthier.core.progress import Observer
 from luthier.core.seeding import seed_for
 from luthier.evaluation.records import Predictions
+from luthier.features.store import ActivationStore
 from luthier.models.heads import LinearHead
 from luthier.pipeline.before import Before, predictions_of
 from luthier.pipeline.choose import Chosen
@@ -19,6 +20,7 @@ from luthier.pipeline.run_folder import RunFolder
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import LossSum
 from luthier.training.data import TrainingRows
+from luthier.training.dropout import set_dropout
 from luthier.training.ladder import RungResult, Workbench, climb, first_result, use_probe
 from luthier.training.loop import FitSettings
 from luthier.training.methods import build_rung, ladder_rungs
@@ -60,15 +62,17 @@ def train(
         seed=seed_for(spec.training.seed, "head"),
     )
     assert isinstance(head, LinearHead)
+    if spec.training.dropout is not None:
+        set_dropout(chosen.backbone, spec.training.dropout)
     model = TunedModel(chosen.backbone, head).to(chosen.device)
     use_probe(model, before.probe)
     first = first_result(model, rungs[0], before.validation, measure=prepared.task.primary_measure, cost=before.cost["probe"])
     folder.record(_probe_event(first, chosen))
-    bench = _workbench(spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop)
+    bench = make_workbench(spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop)
     return model, climb(model, rungs[1:], first, bench, always_keep=spec.training.method != "auto")
 
 
-def _workbench(
+def make_workbench(
     spec: TuneSpec,
     prepared: Prepared,
     chosen: Chosen,
@@ -78,6 +82,7 @@ def _workbench(
     observer: Observer,
     stop: StopRequest,
 ) -> Workbench:
+    """What every rung works with."""
     settings = spec.training
 
     def loss(outputs: Tensor, targets: Tensor) -> LossSum:
@@ -123,22 +128,25 @@ def _workbench(
 
 def _parts(chosen: Chosen, before: Before) -> dict[int, tuple[TrainingRows, TrainingRows]]:
     """Train and validation rows of the whole network (boundary 0) and of every stored boundary."""
-    rehearsal = chosen.backbone.rehearsal
-    assert rehearsal is not None
-    parts = {}
-    for boundary, store in [(0, None), *before.features.boundaries.items()]:
-        parts[boundary] = tuple(
-            TrainingRows(
-                inputs=chosen.inputs,
-                rows=chosen.parts[name],
-                targets=chosen.targets[chosen.parts[name]],
-                store=store,
-                is_padded=rehearsal.padded,
-                device=chosen.device,
-            )
-            for name in ("train", "validation")
-        )
-    return parts  # type: ignore[return-value]
+    stores = {0: None, **before.features.boundaries}
+    train, validation = chosen.parts["train"], chosen.parts["validation"]
+    return {
+        boundary: (training_rows(chosen, train, store), training_rows(chosen, validation, store))
+        for boundary, store in stores.items()
+    }
+
+
+def training_rows(chosen: Chosen, rows: Int[np.ndarray, " n"], store: ActivationStore | None) -> TrainingRows:
+    """Some rows as the loop takes them."""
+    assert chosen.backbone.rehearsal is not None
+    return TrainingRows(
+        inputs=chosen.inputs,
+        rows=rows,
+        targets=chosen.targets[rows],
+        store=store,
+        is_padded=chosen.backbone.rehearsal.padded,
+        device=chosen.device,
+    )
 
 
 def _probe_event(first: RungResult, chosen: Chosen) -> Mapping[str, Any]:

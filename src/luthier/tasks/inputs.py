@@ -6,6 +6,7 @@ NumPy only. Tokens are few and kept in memory; images are decoded when a batch a
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,7 +73,7 @@ class TokenInputs:
     def build(cls, ids: Int[np.ndarray, " tokens"], offsets: Int[np.ndarray, " N1"], *, pad_id: int) -> "TokenInputs":
         """Inputs from flat ids and the offset at which each row begins."""
         flat = np.ascontiguousarray(ids, dtype=np.int32)
-        keys = [content_key(flat[begin:end].tobytes()) for begin, end in zip(offsets[:-1], offsets[1:], strict=True)]
+        keys = [content_key(flat[begin:end].tobytes()) for begin, end in pairwise(offsets)]
         return cls(ids=flat, offsets=offsets, lengths=np.diff(offsets), keys=np.array(keys, dtype=KEY_TYPE), pad_id=pad_id)
 
     def batch(self, rows: Int[np.ndarray, " B"]) -> Batch:

@@ -8,6 +8,7 @@ import transformers
 from torch import Tensor, nn
 
 from luthier.models.backbone import Backbone, wrap_backbone
+from luthier.models.load import drop_unused_pooler
 
 VOCABULARY = 99
 COMMON = {
@@ -53,7 +54,11 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
         {"embedding_size": 8, "hidden_sizes": [8, 16, 16], "depths": [1, 2, 1], "layer_type": "basic"},
         "image",
     ),
-    "mobilenet_v2": ("MobileNetV2", {"image_size": 32, "depth_multiplier": 0.25, "tf_padding": False}, "image"),
+    "mobilenet_v2": (
+        "MobileNetV2",
+        {"image_size": 32, "depth_multiplier": 0.25, "tf_padding": False, "finegrained_output": False},
+        "image",
+    ),
     "convnext": ("ConvNext", {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 2, 1], "image_size": 32}, "image"),
     "wav2vec2": ("Wav2Vec2", AUDIO, "audio"),
     "wav2vec2-base": ("Wav2Vec2", {**AUDIO, "feat_extract_norm": "group", "do_stable_layer_norm": False}, "audio"),
@@ -86,7 +91,7 @@ SPECIAL: Mapping[str, tuple[str, Callable[[Any], nn.Module]]] = {
 
 def tiny_backbone(family: str, *, seed: int) -> Backbone:
     """A small random network of a family in `FAMILIES`; the same seed gives the same weights."""
-    prefix, settings, _ = FAMILIES[family]
+    prefix, settings, modality = FAMILIES[family]
     config = getattr(transformers, f"{prefix}Config")(**settings)
     class_name, unwrap = SPECIAL.get(family, (f"{prefix}Model", lambda model: model))
     with torch.random.fork_rng(devices=[]):
@@ -95,8 +100,28 @@ def tiny_backbone(family: str, *, seed: int) -> Backbone:
         for parameter in network.parameters():
             if parameter.ndim == 1:
                 parameter.data += 0.1 * torch.randn_like(parameter)
+    drop_unused_pooler(network)
+    if modality == "image":
+        settle_norms(network, image_size=32, seed=seed)
     width = network(**example_inputs(family, seed=seed)).last_hidden_state.shape[1 if is_map(family) else -1]
     return wrap_backbone(network.eval(), width=width, model_type=config.model_type)
+
+
+def settle_norms(network: nn.Module, *, image_size: int, seed: int) -> None:
+    """Give a random network with batch norms weights and statistics under which signals and gradients keep their size."""
+    generator = torch.Generator().manual_seed(seed)
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    for norm in norms:
+        norm.train()
+    with torch.no_grad():
+        for convolution in [module for module in network.modules() if isinstance(module, nn.Conv2d)]:
+            nn.init.kaiming_normal_(convolution.weight, generator=generator)
+        for _ in range(20):
+            coarse = torch.randn(16, 3, 8, 8, generator=generator)
+            network(pixel_values=nn.functional.interpolate(coarse, size=image_size, mode="bilinear"))
+    network.eval()
 
 
 def tiny_bert(*, seed: int) -> Backbone:

@@ -1,6 +1,7 @@
 """Small data sets made in place, for tests of checks, splits and tasks."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -52,3 +53,18 @@ def make_dataset(
     return Dataset(
         name=name, table=table, schema=Schema(columns=tuple(described), roles=dict(roles), num_rows=num_rows), parts=parts
     )
+
+
+def write_pictures(folder: Path, number: int, *, seed: int, side: int = 40) -> list[str]:
+    """Write small random PNG files, all different; returns their paths."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    paths = []
+    for place in range(number):
+        coarse = generator.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        path = folder / f"picture-{place}.png"
+        Image.fromarray(coarse).resize((side, side)).save(path)
+        paths.append(str(path))
+    return paths

@@ -59,9 +59,11 @@ def cpu_has_bfloat16() -> bool:
 
 
 def choose_threads(number: int | None) -> Decision[int]:
-    """The threads asked for, or one for each core this process may use."""
+    """The threads asked for, by flag or by OMP_NUM_THREADS; else one for each core this process may use."""
     if number is not None:
         return Decision(name="threads", value=number, reason="as asked")
+    if (said := os.environ.get("OMP_NUM_THREADS", "")).isdigit() and int(said) > 0:
+        return Decision(name="threads", value=int(said), reason="OMP_NUM_THREADS says so", override="--threads")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Decision(name="threads", value=cores, reason="the cores this process may use", override="--threads")
 

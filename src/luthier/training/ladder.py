@@ -5,6 +5,7 @@ the climb ends after two rungs in a row without a gain, or when the budget is sp
 beats the best so far by more than one standard error of the paired difference on validation.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +29,8 @@ from luthier.training.model import TunedModel
 
 Predict = Callable[[Float[np.ndarray, "N C"]], Predictions]
 MAX_RUNGS_WITHOUT_GAIN = 2
+MIN_STEPS = 150
+MAX_EPOCHS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,14 +196,27 @@ def _judge(
 def rung_settings(rung: Rung, bench: Workbench) -> FitSettings:
     """The loop's settings for one rung: what the user fixed, else the method's defaults."""
     rates = bench.rates
-    learning_rate = rates["learning_rate"] or rung.learning_rate
+    rows = len(bench.rows(rung.boundary)[0].rows)
     return replace(
         bench.settings,
         boundary=rung.boundary,
-        num_epochs=rates["num_epochs"] or rung.num_epochs,
-        learning_rate=learning_rate,
+        num_epochs=rates["num_epochs"] or default_epochs(rung, rows, batch_size=bench.settings.batch_size),
+        learning_rate=rates["learning_rate"] or rung.learning_rate,
         head_learning_rate=rates["head_learning_rate"] or rung.head_learning_rate,
     )
+
+
+def default_epochs(rung: Rung, rows: int, *, batch_size: int) -> float:
+    """The method's epochs; more where so few rows would give fewer than `MIN_STEPS` steps, but at most `MAX_EPOCHS`.
+
+    Example:
+        >>> from luthier.training.methods import build_rung
+        >>> full = build_rung("full", num_blocks=6)
+        >>> default_epochs(full, 9000, batch_size=32) == full.num_epochs, default_epochs(full, 640, batch_size=32)
+        (True, 8)
+    """
+    steps_per_epoch = max(1, math.ceil(rows / batch_size))
+    return max(rung.num_epochs, min(MAX_EPOCHS, math.ceil(MIN_STEPS / steps_per_epoch)))
 
 
 def describe(model: TunedModel, rung: Rung) -> str:

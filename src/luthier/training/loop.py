@@ -90,7 +90,7 @@ def fit(
     Args:
         model: Gets the weights of the best step.
         loss: (outputs, targets) -> LossSum of a micro-batch.
-        score: Validation outputs -> scores; contains `settings.primary` and `loss`.
+        score: Validation outputs -> scores, higher is better; `settings.primary` is among them.
         record: Receives what goes into the journal.
         stop: Looked at after each step.
 
@@ -100,35 +100,23 @@ def fit(
     """
     watch = Stopwatch()
     steps_per_epoch = math.ceil(len(train.rows) / settings.batch_size)
-    num_steps = max(1, round(settings.num_epochs * steps_per_epoch))
+    num_steps = count_steps(len(train.rows), settings)
     evaluate_every = max(1, steps_per_epoch // settings.evaluations_per_epoch)
-    schedule = SCHEDULES[settings.schedule]
     early_stopping = EarlyStopping(patience=settings.patience)
     losses: list[float] = []
     best: tuple[int, Mapping[str, float], np.ndarray, dict[str, Tensor]] | None = None
-    torch.manual_seed(seed_for(settings.seed, "dropout"))
-    with model.tuning(settings.boundary) as trainable, _starting(model, train), counted(observer, "train", num_steps, "steps"):
-        optimizer = build_optimizer(_groups(trainable, settings), device=settings.device)
-        for step, places in enumerate(_steps(train.lengths, num_steps, settings)):
-            factor = learning_rate_factor(
-                step, num_steps=num_steps, warmup_steps=round(settings.warmup_fraction * num_steps), schedule=schedule
-            )
-            set_learning_rate(optimizer, factor)
-            value, norm = _train_step(model, train, places, settings, loss=loss, trainable=trainable, optimizer=optimizer)
+    with model.tuning(settings.boundary) as trainable, counted(observer, "train", num_steps, "steps"), starting(model, train):
+        for step, value in train_steps(model, train, settings, loss=loss, trainable=trainable, record=record):
             losses.append(value)
-            epoch = (step + 1) / steps_per_epoch
-            record(_step_event(step, epoch, value, norm, factor * settings.learning_rate))
-            _check_finite(value, norm, step=step, rows=train.rows[places], settings=settings)
             observer.advance(1, f"loss {value:.3f}")
-            if (step + 1) % evaluate_every == 0 or step + 1 == num_steps or stop:
+            if step % evaluate_every == 0 or step == num_steps or stop:
                 outputs = predict_rows(model, validation, settings)
                 scores = score(outputs)
                 is_over = early_stopping.update(scores[settings.primary])
-                record(
-                    {"event": "evaluation", "step": step + 1, "epoch": epoch, "scores": scores, "best": early_stopping.is_best}
-                )
+                epoch = step / steps_per_epoch
+                record({"event": "evaluation", "step": step, "epoch": epoch, "scores": scores, "best": early_stopping.is_best})
                 if early_stopping.is_best:
-                    best = (step + 1, scores, outputs, _snapshot(trainable))
+                    best = (step, scores, outputs, _snapshot(trainable))
                 if is_over or stop:
                     break
         assert best is not None
@@ -147,7 +135,42 @@ def fit(
     )
 
 
-def _starting(model: TunedModel, train: TrainingRows) -> Any:
+def count_steps(num_rows: int, settings: FitSettings) -> int:
+    """Optimizer updates of a whole training on so many rows."""
+    return max(1, round(settings.num_epochs * math.ceil(num_rows / settings.batch_size)))
+
+
+def train_steps(
+    model: TunedModel,
+    train: TrainingRows,
+    settings: FitSettings,
+    *,
+    loss: Loss,
+    trainable: Mapping[str, nn.Parameter],
+    record: Record,
+) -> Iterator[tuple[int, float]]:
+    """The updates of a whole training, one by one: yields how many were made, and the loss of the last.
+
+    Raises:
+        DivergedError: the loss became NaN or infinite.
+    """
+    num_steps = count_steps(len(train.rows), settings)
+    warmup_steps = round(settings.warmup_fraction * num_steps)
+    schedule = SCHEDULES[settings.schedule]
+    torch.manual_seed(seed_for(settings.seed, "dropout"))
+    optimizer = build_optimizer(_groups(trainable, settings), device=settings.device)
+    for step, places in enumerate(_steps(train.lengths, num_steps, settings)):
+        factor = learning_rate_factor(step, num_steps=num_steps, warmup_steps=warmup_steps, schedule=schedule)
+        set_learning_rate(optimizer, factor)
+        value, norm = _train_step(model, train, places, settings, loss=loss, trainable=trainable, optimizer=optimizer)
+        epoch = (step + 1) / math.ceil(len(train.rows) / settings.batch_size)
+        record(_step_event(step, epoch, value, norm, factor * settings.learning_rate))
+        _check_finite(value, norm, step=step, rows=train.rows[places], settings=settings)
+        yield step + 1, value
+
+
+def starting(model: TunedModel, train: TrainingRows) -> Any:
+    """The context in which the backbone starts at the first trainable block, if its rows come from the store."""
     from contextlib import nullcontext
 
     return model.backbone.starting_at(model.boundary) if train.store is not None else nullcontext()
@@ -198,7 +221,7 @@ def _train_step(
         mean.backward()
         total += float(mean.detach())
     norm = nn.utils.clip_grad_norm_(list(trainable.values()), settings.max_gradient_norm)
-    if math.isfinite(total):
+    if math.isfinite(total) and math.isfinite(norm):
         optimizer.step()
     return total, float(norm)
 
@@ -245,6 +268,7 @@ def _check_finite(loss: float, norm: float, *, step: int, rows: Int[np.ndarray, 
         return
     shown = ", ".join(str(row) for row in rows[:3])
     raise DivergedError(
-        f"Loss became {loss} at step {step + 1} (learning rate {settings.learning_rate:g}, gradient norm {norm:.2g}; rows {shown}).",
+        f"Loss became {loss} at step {step + 1} (learning rate {settings.learning_rate:g}, gradient norm {norm:.2g}; "
+        f"rows {shown}).",
         remedy=f"--learning-rate {settings.learning_rate / 10:g}",
     )

@@ -20,9 +20,11 @@ class TrainingSettings(Settings):
     warmup_fraction: float = Field(0.1, ge=0, lt=1, description="Share of the steps over which the rate rises from zero")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay (L2) of matrices; biases and norms have none")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Probability mass spread over the other labels")
-    dropout: float | None = Field(None, ge=0, lt=1, description="Drop rate of the trainable blocks (default: the model's own)")
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="Drop rate of the head and of the blocks that train (default: the model's own)"
+    )
     max_gradient_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm")
-    patience: int = Field(2, ge=1, description="Evaluations without a gain on validation before training stops")
+    patience: int = Field(3, ge=1, description="Evaluations without a gain on validation before training stops")
     evaluations_per_epoch: int = Field(2, ge=1, description="How often validation is scored in an epoch")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="bfloat16 where the hardware has it")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N, mps")

@@ -38,6 +38,13 @@ def test_decisions_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(columns) == 1
 
 
+@pytest.mark.parametrize("length", [5, 40, 50, 55, 60, 100, 110, 115])
+def test_what_can_be_typed_is_never_broken_over_lines(length: int, capsys: pytest.CaptureFixture[str]) -> None:
+    reason = ("word " * 40)[:length].strip()
+    Watch().decided(Decision(name="task", value="x", reason=reason, override="--task text-classification"))
+    assert "--task text-classification" in capsys.readouterr().out
+
+
 def test_quiet_shows_errors_only_and_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     watch = Watch(quiet=True)
     tell_all(watch)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from luthier.core.yaml_text import MAX_BYTES, parse_yaml, read_yaml, write_scalar
@@ -54,6 +54,8 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         read_yaml(tmp_path / "large.yaml")
 
 
+# The first draw builds Hypothesis's tables of letters, which takes long on a busy machine.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8")))
 def test_a_scalar_stays_on_its_line_and_comes_back(value: object) -> None:
     written = write_scalar(value)

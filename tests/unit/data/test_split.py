@@ -149,9 +149,18 @@ def test_classes_of_one_row_train_and_their_absence_elsewhere_is_told() -> None:
     assert "'alone'" in made.findings[0].problem
 
 
-def test_a_class_of_one_repeated_text_trains_as_well() -> None:
-    made = run(labelled([f"t {row}" for row in range(60)] + ["same"] * 5, ["a", "b"] * 30 + ["alone"] * 5))
-    assert made.counts["train"]["alone"] == 5
+def test_classes_of_one_repeated_text_train_as_well() -> None:
+    alone = [f"alone {row // 3}" for row in range(60)]
+    made = run(labelled([f"t {row}" for row in range(60)] + alone, ["a", "b"] * 30 + alone))
+    assert all(made.counts["train"][name] == 3 for name in alone)
+
+
+def test_classes_of_three_groups_are_in_all_parts() -> None:
+    labels = [f"c{row % 100 // 3}" for row in range(1000)]
+    groups = [f"g{row % 100}" for row in range(1000)]
+    made = run(labelled([f"t {row}" for row in range(1000)], labels, group=groups), fractions=(0.9, 0.05, 0.05))
+    assert all(min(made.counts[part][f"c{number}"] for part in PARTS) >= 10 for number in range(33))
+    assert made.counts["train"]["c33"] == 10
 
 
 def test_the_oldest_rows_train_and_equal_times_stay_together() -> None:

@@ -158,8 +158,8 @@ def _unseen_finding(dataset: Dataset, labels: Labels, *, counts: Counts, part: s
     return Finding(
         check=NAME,
         severity="error" if len(rows) > whole / 2 else "warning",
-        problem=f"{share_of(len(rows), whole, noun=f'{part} rows')} {verb} that train does not know ({_names(labels, classes)}); "
-        f"they will count as wrong.{hint} {name_rows(dataset, rows)}",
+        problem=f"{share_of(len(rows), whole, noun=f'{part} rows')} {verb} that train does not know "
+        f"({_names(labels, classes)}); they will count as wrong.{hint} {name_rows(dataset, rows)}",
         remedy="write labels alike in all files, or add rows of these labels to train",
         count=len(rows),
         rows=rows,

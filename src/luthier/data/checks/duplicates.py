@@ -35,8 +35,8 @@ def _finding(dataset: Dataset, part: str, *, rows: Rows) -> Finding:
     return Finding(
         check=NAME,
         severity="info" if held else "warning",
-        problem=f"{share_of(len(rows), whole, noun=f'{where}rows')} {'repeats' if len(rows) == 1 else 'repeat'} an earlier row, "
-        f"input and label, after folding case and spaces; {consequence}. {name_rows(dataset, rows)}",
+        problem=f"{share_of(len(rows), whole, noun=f'{where}rows')} {'repeats' if len(rows) == 1 else 'repeat'} "
+        f"an earlier row, input and label, after folding case and spaces; {consequence}. {name_rows(dataset, rows)}",
         remedy="remove them from the test file if they are there by mistake; a given test part is never changed",
         count=len(rows),
         rows=rows,

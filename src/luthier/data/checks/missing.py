@@ -75,7 +75,8 @@ def _half_inputs(dataset: Dataset, part: str, *, inputs: list[str]) -> list[Find
         Finding(
             check=NAME,
             severity="warning",
-            problem=f"{_some(rows, len(part_rows), part=part)} without one of the {len(inputs)} inputs. {name_rows(dataset, rows)}",
+            problem=f"{_some(rows, len(part_rows), part=part)} without one of the {len(inputs)} inputs. "
+            f"{name_rows(dataset, rows)}",
             remedy="fill them in if an empty input means nothing here; they are used as they are",
             count=len(rows),
             rows=rows,
@@ -108,7 +109,8 @@ def _missing_targets(dataset: Dataset, part: str, *, rows: Rows, unlabelled: Row
         Finding(
             check=NAME,
             severity="warning",
-            problem=f"{_some(rows, whole, part=part)} without a value in the target column '{column}'. {name_rows(dataset, rows)}",
+            problem=f"{_some(rows, whole, part=part)} without a value in the target column '{column}'. "
+            f"{name_rows(dataset, rows)}",
             remedy="nothing to do: they are left out; fill them in to use them",
             count=len(rows),
             rows=rows,

@@ -112,8 +112,8 @@ def _within(dataset: Dataset, keys: Keys, *, pairs: Pairs, part: str, rows: Rows
         Finding(
             check=NAME,
             severity="info",
-            problem=f"{share_of(len(near), len(rows), noun=noun)} {'is' if len(near) == 1 else 'are'} nearly the same as another "
-            f"(over {THRESHOLD:.0%} of their letter sequences are shared).{labels} {name_rows(dataset, near)}",
+            problem=f"{share_of(len(near), len(rows), noun=noun)} {'is' if len(near) == 1 else 'are'} nearly the same as "
+            f"another (over {THRESHOLD:.0%} of their letter sequences are shared).{labels} {name_rows(dataset, near)}",
             remedy=remedy,
             count=len(near),
             rows=near,

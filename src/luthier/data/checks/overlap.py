@@ -32,13 +32,14 @@ def _shared_inputs(dataset: Dataset, held: str, *, source: str) -> list[Finding]
     if not len(common):
         return []
     shown = held_rows[np.isin(keys[held_rows], common)]
+    verb = "occurs" if len(shown) == 1 else "occur"
     dropped = source_rows[np.isin(keys[source_rows], common)]
     return [
         Finding(
             check=NAME,
             severity="warning",
-            problem=f"{share_of(len(shown), len(held_rows), noun=f'{held} rows')} also {'occurs' if len(shown) == 1 else 'occur'} "
-            f"in {source} after folding case and spaces; the {held} score would be too good. {name_rows(dataset, shown)}",
+            problem=f"{share_of(len(shown), len(held_rows), noun=f'{held} rows')} also {verb} in {source} "
+            f"after folding case and spaces; the {held} score would be too good. {name_rows(dataset, shown)}",
             remedy=f"`--overlap drop` (leaves out {count_of(len(dropped), 'row')} of {source}), or `--group COLUMN`",
             count=len(shown),
             rows=dropped,
@@ -66,8 +67,8 @@ def _shared_groups(dataset: Dataset, held: str, *, source: str) -> list[Finding]
         Finding(
             check=NAME,
             severity="warning",
-            problem=f"{share_of(len(rows), len(held_rows), noun=f'{held} rows')} {'has' if len(rows) == 1 else 'have'} a '{name}' "
-            f"that also occurs in {source}; the {held} score may be too good for new values of '{name}'. "
+            problem=f"{share_of(len(rows), len(held_rows), noun=f'{held} rows')} {'has' if len(rows) == 1 else 'have'} "
+            f"a '{name}' that also occurs in {source}; the {held} score may be too good for new values of '{name}'. "
             f"{name_rows(dataset, rows)}",
             remedy=f"give one file only and let `--group {name} --split 80/10/10` make the parts",
             count=len(rows),

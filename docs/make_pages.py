@@ -1,0 +1,144 @@
+"""Writes the pages that are made from the code: one per method from its method card; the settings, checks and measures.
+
+    python docs/make_pages.py              after changing a method card, a setting, a check or a measure
+    python docs/make_pages.py demo-run     also puts the evidence card of that run into README.md
+
+A test holds that the pages in the repository are what this script writes.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from luthier.core.keys import Key
+from luthier.core.yaml_text import write_scalar
+from luthier.data.checks import CHECKS
+from luthier.data.checks.policy import flag_of
+from luthier.evaluation.card import EvidenceCard, read_metrics
+from luthier.evaluation.measures import MEASURES
+from luthier.evaluation.records import IndexedMeasure
+from luthier.spec import SECTIONS, all_keys
+from luthier.training.methods import METHODS, ladder_rungs
+
+ROOT = Path(__file__).parents[1]
+LABEL = re.compile(r"(?:^|(?<=[.;] ))(?=(?:Use when|Cost|Suggested [\w ]+|Source): )")
+CARD = re.compile(r"(?<=<!-- card -->\n).*?(?=<!-- /card -->)", re.DOTALL)
+EXAMPLE_BLOCKS = 6
+
+
+def pages() -> dict[str, str]:
+    """Path below `docs/` -> content, of every page that is made."""
+    made: dict[str, Callable[[], str]] = {
+        "reference/settings.md": settings_page,
+        "reference/checks.md": checks_page,
+        "reference/measures.md": measures_page,
+    }
+    return {f"methods/{name}.md": method_page(name) for name in METHODS} | {path: make() for path, make in made.items()}
+
+
+def method_page(name: str) -> str:
+    """The page of a method: its card, what it does to a model of six blocks, how to ask for it."""
+    card = sys.modules[METHODS[name].__module__].__doc__ or ""
+    first, _, rest = card.partition("\n\n")
+    facts = [part.strip() for part in LABEL.split(" ".join(rest.split())) if part.strip()]
+    written = next((rung.name for rung in ladder_rungs(EXAMPLE_BLOCKS) if rung.name.partition(":")[0] == name), name)
+    lines = [f"# Method: {name}", "", " ".join(first.split()), ""]
+    lines += [re.sub(r"^([^:]+): (.)", lambda m: f"- **{m[1]}:** {m[2]}", fact) for fact in facts]
+    lines += ["", *_defaults(name), "```bash", f"luthier tune tickets.csv --target category --method {written}", "```", ""]
+    return "\n".join(lines)
+
+
+def _defaults(name: str) -> list[str]:
+    rung = next((rung for rung in ladder_rungs(EXAMPLE_BLOCKS) if rung.name.partition(":")[0] == name), None)
+    if rung is None or not rung.num_epochs:
+        return []
+    return [
+        f"Where you say nothing else it trains for at most {rung.num_epochs:g} epochs, at a peak learning rate of "
+        f"{rung.learning_rate:g} for the blocks and {rung.head_learning_rate:g} for the head.",
+        "",
+    ]
+
+
+def settings_page() -> str:
+    """Every key of a spec, by section."""
+    lines = [
+        "# Settings",
+        "",
+        "Every setting is one YAML key, one flag and one keyword of `luthier.tune`, with the same meaning. In YAML the keys of a",
+        "section stand below its name (`training:` and then `num_epochs: 5`); flag and keyword are the last word",
+        "(`--num-epochs 5`, `num_epochs=5`). `null` means: not set.",
+    ]
+    for section in ("", *SECTIONS):
+        keys = [key for key in all_keys() if key.section == section]
+        title = section.capitalize() if section else "Top level"
+        lines += ["", f"## {title}", "", "| key | flag | default | meaning |", "|---|---|---|---|", *map(_setting_row, keys)]
+    return "\n".join(lines) + "\n"
+
+
+def _setting_row(key: Key) -> str:
+    choices = f" One of: {', '.join(key.choices)}." if len(key.choices) > 1 else ""
+    flag = f"`{key.flag}`" if key.path not in ("sources", "schema_version") else ""
+    return _row(f"`{key.path}`", flag, f"`{write_scalar(key.default)}`", f"{key.help}.{choices}")
+
+
+def checks_page() -> str:
+    """Every check of the data."""
+    lines = [
+        "# Checks",
+        "",
+        "What `luthier check` looks for, and `luthier tune` before it trains. The flag decides what is done about it. Checks without",
+        "a flag report, and leave out by themselves only rows that nothing can be learnt from.",
+        "",
+        "| check | looks for | flag | under `--fast` |",
+        "|---|---|---|---|",
+    ]
+    checks = [CHECKS[name] for name in CHECKS]
+    lines += [
+        _row(
+            f"`{item.name}`", item.about, f"`{flag_of(item.name)}`" if flag_of(item.name) else "", "yes" if item.fast else "no"
+        )
+        for item in checks
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def measures_page() -> str:
+    """Every measure."""
+    lines = [
+        "# Measures",
+        "",
+        "Those that are sums over examples are resampled as sums; the others are computed anew for each resample.",
+        "",
+        "| measure | better is | a function of sums |",
+        "|---|---|---|",
+    ]
+    for name in MEASURES:
+        measure = MEASURES[name]
+        lines.append(_row(f"`{name}`", measure.direction, "no" if isinstance(measure, IndexedMeasure) else "yes"))
+    return "\n".join(lines) + "\n"
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def with_card(readme: str, run: Path) -> str:
+    """README with the evidence card of a run folder in its place."""
+    card = str(EvidenceCard(metrics=read_metrics(run / "metrics.json"))).rstrip()
+    return CARD.sub(lambda _: f"\n```text\n{card}\n```\n\n", readme)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write all pages; with the name of a run folder, README's card too."""
+    for path, text in pages().items():
+        target = ROOT / "docs" / path
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    for run in arguments:
+        readme = ROOT / "README.md"
+        readme.write_text(with_card(readme.read_text(encoding="utf-8"), Path(run)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

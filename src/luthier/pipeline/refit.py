@@ -1,0 +1,98 @@
+"""Refit: after the choice, the kept recipe is trained from the start on train and validation together."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Int
+
+from luthier.core.decision import Decision
+from luthier.core.names import count_of
+from luthier.core.process import Cost, StopRequest, Stopwatch
+from luthier.core.progress import Observer
+from luthier.features.probe import fit_probe
+from luthier.pipeline.before import Before
+from luthier.pipeline.choose import Chosen
+from luthier.pipeline.prepare import Prepared
+from luthier.pipeline.run_folder import RunFolder
+from luthier.pipeline.train import make_workbench, training_rows
+from luthier.spec import TuneSpec
+from luthier.training.ladder import RungResult, Workbench, rung_settings, use_probe
+from luthier.training.model import TunedModel
+from luthier.training.refit import train_again
+
+
+def refit(
+    spec: TuneSpec,
+    prepared: Prepared,
+    chosen: Chosen,
+    before: Before,
+    results: Sequence[RungResult],
+    *,
+    model: TunedModel,
+    folder: RunFolder,
+    observer: Observer,
+    stop: StopRequest,
+) -> tuple[list[RungResult], Decision[bool]]:
+    """Train the kept rungs again, each from the one before, on train and validation; the model holds the outcome.
+
+    Returns:
+        The results with the refit's cost added to the winner's, their validation scores as they were; and what was done.
+    """
+    observer.stage("Refit", "the winner once more, on train and validation")
+    rows = rows_to_learn(chosen)
+    bench = make_workbench(spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop)
+    kept = [result for result in results if result.kept]
+    cost = _refit_probe(prepared, chosen, before, rows, model)
+    for result in kept[1:]:
+        cost = cost + _train_again(chosen, before, bench, result, rows, model)
+    folder.record({"event": "refit_finished", "rows": len(rows), "rungs": [result.rung.name for result in kept], "cost": cost})
+    decision = Decision(
+        name="refit",
+        value=True,
+        reason=f"{kept[-1].rung.name} was trained again on all {count_of(len(rows), 'row')} of train and validation, for as "
+        "many steps per row as were best; the scores on validation are those from before",
+        evidence={"rungs": {result.rung.name: {"epochs": result.epochs} for result in kept}},
+        override="--no-refit",
+    )
+    winner = kept[-1]
+    return [replace(one, cost=one.cost + cost) if one is winner else one for one in results], decision
+
+
+def rows_to_learn(chosen: Chosen) -> Int[np.ndarray, " n"]:
+    """Train and validation, without rows whose label train does not know."""
+    rows = np.sort(np.concatenate([chosen.parts["train"], chosen.parts["validation"]]))
+    return np.asarray(rows[chosen.targets[rows] >= 0])
+
+
+def _refit_probe(prepared: Prepared, chosen: Chosen, before: Before, rows: Int[np.ndarray, " n"], model: TunedModel) -> Cost:
+    """The probe with the penalty that was chosen, as the head of the pre-trained backbone."""
+    watch = Stopwatch()
+    both = (before.features.pooled[rows], chosen.targets[rows])
+    probe = fit_probe(
+        both,
+        both,
+        num_labels=len(chosen.state.labels),
+        normalize=before.probe.normalize,
+        penalties=(before.probe.penalty,),
+    )
+    use_probe(model, probe)
+    model.restore({f"head.{name}": value.clone() for name, value in model.head.state_dict().items()})
+    return watch.read()
+
+
+def _train_again(
+    chosen: Chosen, before: Before, bench: Workbench, result: RungResult, rows: Int[np.ndarray, " n"], model: TunedModel
+) -> Cost:
+    settings = rung_settings(result.rung, bench)
+    store = before.features.boundaries.get(result.rung.boundary)
+    return train_again(
+        model,
+        training_rows(chosen, rows, store),
+        settings,
+        fraction=min(1.0, result.epochs / settings.num_epochs),
+        loss=bench.loss,
+        observer=bench.observer,
+        record=bench.record,
+        stop=bench.stop,
+    )

@@ -1,0 +1,62 @@
+"""The story, from beginning to end. Each step is a function of its own; this file says what follows what."""
+
+from typing import Any
+
+import torch
+
+from luthier.core.decision import Decision
+from luthier.core.process import keep_freed_memory, stop_on_signals
+from luthier.core.progress import Observer, Quiet
+from luthier.models.backbone import Backbone
+from luthier.pipeline.after import ladder_decision, measure_after, resolved_spec
+from luthier.pipeline.before import measure_before
+from luthier.pipeline.choose import choose_model
+from luthier.pipeline.prepare import prepare
+from luthier.pipeline.records import Run
+from luthier.pipeline.refit import refit
+from luthier.pipeline.run_folder import open_run_folder
+from luthier.pipeline.stopping import explain_stop
+from luthier.pipeline.train import choose_rungs, train
+from luthier.spec import TuneSpec
+
+
+def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: Backbone | None = None) -> Run:
+    """Load, check, split, choose, measure before, train, measure after, package, report.
+
+    Args:
+        spec: What was asked for.
+        observer: Is told what happens.
+        backbone: A backbone of one's own instead of the network of `spec.model`, whose preprocessing is used.
+
+    Raises:
+        Stopped: Ctrl-C; says what is kept and how to go on.
+    """
+    observer = observer or Quiet()
+    keep_freed_memory()
+    with stop_on_signals() as stop, explain_stop(spec, stop) as kept:
+        with stop.at_once():
+            prepared = prepare(spec, observer=observer)
+            chosen = choose_model(spec, prepared, backbone=backbone, observer=observer)
+            rungs = choose_rungs(spec, chosen)
+            torch.set_num_threads(chosen.threads)
+
+            folder = open_run_folder(spec, prepared.dataset.name)
+            kept.folder = folder.path
+            folder.write_spec(resolved_spec(spec, prepared, chosen, folder))
+            folder.write_findings(prepared.dataset, prepared.findings, prepared.removals)
+            folder.write_split(prepared.split.to_table(prepared.dataset))
+
+            before = measure_before(spec, prepared, chosen, rungs, observer=observer)
+            kept.has_features = True
+        model, results = train(spec, prepared, chosen, before, rungs, folder=folder, observer=observer, stop=stop)
+        decisions: list[Decision[Any]] = [ladder_decision(results, prepared.task.primary_measure, spec.training.method)]
+        observer.decided(decisions[0])
+        if spec.training.refit:
+            results, again = refit(
+                spec, prepared, chosen, before, results, model=model, folder=folder, observer=observer, stop=stop
+            )
+            decisions.append(again)
+            observer.decided(again)
+        with stop.at_once():
+            folder.write_decisions([*prepared.decisions, *chosen.decisions, *before.decisions, *decisions])
+            return measure_after(spec, prepared, chosen, before, results, model=model, folder=folder, observer=observer)

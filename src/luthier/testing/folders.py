@@ -1,0 +1,97 @@
+"""Tiny pre-trained models as complete Hugging Face folders, written offline from a seed: what `--model ./folder` takes."""
+
+import string
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import transformers
+
+from luthier.core.storage import write_json
+from luthier.core.yaml_text import write_scalar
+from luthier.testing.backbones import settle_norms
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+MAX_TOKENS = 64
+IMAGE_SIZE = 32
+
+
+def tiny_text_model(
+    folder: Path, *, words: Sequence[str] = (), num_blocks: int = 3, width: int = 16, seed: int = 0, licence: str = "cc0-1.0"
+) -> Path:
+    """Write a random BERT with a WordPiece tokenizer.
+
+    Args:
+        folder: Made if absent.
+        words: Words that become one token each; all others are spelt with lower-case letters, digits and punctuation.
+        width: Size of the hidden states; a multiple of 2.
+        licence: What its card states.
+
+    Returns:
+        The folder.
+    """
+    characters = string.ascii_lowercase + string.digits + string.punctuation
+    tokens = [*SPECIAL_TOKENS, *characters, *(f"##{character}" for character in characters)]
+    vocabulary = {token: index for index, token in enumerate(dict.fromkeys([*tokens, *words]))}
+    tokenizer = transformers.BertTokenizer(vocab=vocabulary, model_max_length=MAX_TOKENS)
+    config = transformers.BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=width,
+        num_attention_heads=2,
+        intermediate_size=2 * width,
+        num_hidden_layers=num_blocks,
+        max_position_embeddings=MAX_TOKENS,
+    )
+    transformers.utils.logging.disable_progress_bar()
+    network = _seeded(transformers.BertModel, config, seed)
+    # Random BERTs start with tiny embeddings, from which every text looks the same.
+    network.embeddings.word_embeddings.weight.data *= 50
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    _write_card(folder, licence)
+    return folder
+
+
+def tiny_image_model(folder: Path, *, seed: int = 0, licence: str = "cc0-1.0") -> Path:
+    """Write a random MobileNetV2 for pictures of 32 x 32 pixels, with its preprocessing.
+
+    Args:
+        folder: Made if absent.
+        licence: What its card states.
+
+    Returns:
+        The folder.
+    """
+    config = transformers.MobileNetV2Config(image_size=IMAGE_SIZE, depth_multiplier=0.25, tf_padding=False)
+    transformers.utils.logging.disable_progress_bar()
+    network = _seeded(transformers.MobileNetV2Model, config, seed)
+    settle_norms(network, image_size=IMAGE_SIZE, seed=seed)
+    network.save_pretrained(folder)
+    preprocessing = {
+        "image_processor_type": "MobileNetV2ImageProcessor",
+        "do_resize": True,
+        "size": {"shortest_edge": IMAGE_SIZE},
+        "resample": 2,
+        "do_center_crop": True,
+        "crop_size": {"height": IMAGE_SIZE, "width": IMAGE_SIZE},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+    }
+    write_json(folder / "preprocessor_config.json", preprocessing)
+    _write_card(folder, licence)
+    return folder
+
+
+def _seeded(kind: type, config: object, seed: int) -> transformers.PreTrainedModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return kind(config).eval()
+
+
+def _write_card(folder: Path, licence: str) -> None:
+    (folder / "README.md").write_text(
+        f"---\nlicense: {write_scalar(licence)}\n---\nRandom weights, for tests.\n", encoding="utf-8"
+    )

@@ -1,0 +1,24 @@
+"""Every member of the family of methods."""
+
+from luthier.testing.conformance import MethodConformance
+from luthier.training.methods import METHODS
+
+
+class TestProbe(MethodConformance):
+    name = "probe"
+    good = (("", 6),)
+
+
+class TestTopBlocks(MethodConformance):
+    name = "top-blocks"
+    good = (("1", 5), ("2", 4), ("5", 1))
+    bad = ("", "0", "6", "99", "-1", "two", "1.5")
+
+
+class TestFull(MethodConformance):
+    name = "full"
+    good = (("", 0),)
+
+
+def test_every_method_has_its_class() -> None:
+    assert {kind.name for kind in MethodConformance.__subclasses__()} >= set(METHODS)

@@ -1,0 +1,16 @@
+"""Every member of the family of tasks."""
+
+from luthier.tasks import TASKS
+from luthier.testing.conformance import TaskConformance
+
+
+class TestTextClassification(TaskConformance):
+    name = "text-classification"
+
+
+class TestImageClassification(TaskConformance):
+    name = "image-classification"
+
+
+def test_every_task_has_its_class() -> None:
+    assert {kind.name for kind in TaskConformance.__subclasses__()} >= set(TASKS)

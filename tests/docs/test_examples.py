@@ -1,0 +1,37 @@
+"""The examples run, and every shipped spec loads."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from luthier.spec import load_spec, parse_spec
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
+SPECS = [path for path in sorted(ROOT.rglob("*.y*ml")) if "sources:" in path.read_text("utf-8") and ".venv" not in path.parts]
+
+
+def test_there_is_an_example_for_texts_and_one_for_pictures() -> None:
+    assert {path.stem for path in SCRIPTS} >= {"text", "images"}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_examples_run_and_end_with_an_answer(script: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(script), run_name="__main__")
+    out = capsys.readouterr().out
+    assert "VERDICT" in out
+    model = next((workplace / "runs").rglob("luthier.json")).parent
+    assert (model.parent / "report.html").is_file() and (model.parent / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.name)
+def test_shipped_specs_load_and_survive_being_written_out(path: Path) -> None:
+    spec = load_spec(path)
+    assert spec.sources
+    assert parse_spec(spec.to_yaml()) == spec
+
+
+def test_the_samples_spec_names_the_sample() -> None:
+    spec = load_spec(ROOT / "examples" / "specs" / "sample.yaml")
+    assert all((ROOT / source).is_file() for source in spec.sources)

@@ -1,0 +1,197 @@
+"""From a table to a tuned model: what is learnt, what is decided, and that the same spec gives the same weights."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import csv, parquet
+from safetensors.numpy import load_file
+
+import luthier
+from luthier.core.progress import Quiet
+from luthier.pipeline import Run, plan
+from luthier.spec import build_spec
+from luthier.testing.folders import tiny_text_model
+
+from .conftest import TEXT_RUN, make_texts, write_csv
+
+
+def decisions_of(run: Run) -> dict[str, dict[str, object]]:
+    lines = (run.folder / "decisions.jsonl").read_text(encoding="utf-8").splitlines()
+    return {decision["name"]: decision for decision in map(json.loads, lines)}
+
+
+def test_a_table_becomes_a_model_that_beats_chance(text_run: Run) -> None:
+    test = text_run.metrics.test
+    assert test["tuned"]["accuracy"].low > test["majority"]["accuracy"].high
+    assert {"majority", "classic", "pretrained", "tuned"} <= set(test)
+    assert text_run.metrics.n == 30
+
+
+def test_every_choice_is_written_down_with_its_reason(text_run: Run) -> None:
+    decisions = decisions_of(text_run)
+    assert {"target", "text", "task", "split", "name", "device", "precision", "threads", "max_length", "method"} <= set(decisions)
+    assert all(decision["reason"] for decision in decisions.values())
+    assert set(decisions["method"]["evidence"]) >= {"probe", "top-blocks:1"}
+
+
+def test_the_model_answers_from_python(text_run: Run) -> None:
+    model = luthier.load_model(text_run.model_path)
+    assert model.labels == ("billing", "delivery", "device")
+    answers = model.predict(["the refund payment card amount", "my parcel courier late tracking", "battery broken screen heat"])
+    assert answers == ["billing", "delivery", "device"]
+    assert np.allclose(model.predict_probs(["hello", "help"]).sum(axis=1), 1, atol=1e-5)
+    assert model.predict([]) == []
+
+
+@pytest.fixture(scope="module")
+def rerun(text_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    spec = luthier.load_spec(text_run.folder / "spec.yaml")
+    return luthier.tune(spec, out=str(tmp_path_factory.mktemp("again") / "run"))
+
+
+def test_the_spec_of_a_run_gives_the_same_weights_again(text_run: Run, rerun: Run) -> None:
+    for name in ("model.safetensors", "head.safetensors"):
+        first, second = load_file(text_run.model_path / name), load_file(rerun.model_path / name)
+        assert first.keys() == second.keys()
+        assert all(np.array_equal(first[key], second[key]) for key in first)
+    assert (text_run.folder / "predictions.parquet").read_bytes() == (rerun.folder / "predictions.parquet").read_bytes()
+    first, second = (json.loads((run.folder / "metrics.json").read_text()) for run in (text_run, rerun))
+    assert {**first, "cost": 0} == {**second, "cost": 0}
+
+
+def test_the_spec_leaves_nothing_to_guess(text_run: Run) -> None:
+    spec = luthier.load_spec(text_run.folder / "spec.yaml")
+    assert (spec.task, spec.data.target, spec.data.text) == ("text-classification", "topic", "message")
+    assert (spec.training.device, spec.training.precision, spec.training.threads) == ("cpu", "float32", 1)
+    assert spec.model.max_length is not None
+
+
+def test_a_given_test_file_is_scored_whole_and_cleaned_out_of_train(text_model: Path, tmp_path: Path) -> None:
+    rows = make_texts(160, seed=3)
+    write_csv(tmp_path / "train.csv", rows)
+    write_csv(tmp_path / "test.csv", [*rows[:5], *make_texts(40, seed=4)])
+    out = tmp_path / "run"
+    run = luthier.tune(tmp_path, target="topic", model=str(text_model), out=str(out), method="probe", **TEXT_RUN)
+    assert run.metrics.n == 45
+    findings = json.loads((out / "findings.json").read_text())
+    assert [removal["count"] for removal in findings["removals"] if removal["check"] == "overlap"] == [5]
+    split = parquet.read_table(out / "split.parquet")
+    trained = set(split.filter(pa.compute.not_equal(split["part"], "test"))["example_id"].to_pylist())
+    assert trained.isdisjoint(f"train.csv:{line}" for line in range(2, 7))
+
+
+def test_refit_learns_from_validation_too_and_keeps_the_choice(tickets: Path, text_model: Path, tmp_path: Path) -> None:
+    settings = {**TEXT_RUN, "target": "topic", "model": str(text_model), "method": "top-blocks:1"}
+    plain = luthier.tune(tickets, out=str(tmp_path / "plain"), **settings)
+    again = luthier.tune(tickets, out=str(tmp_path / "refit"), refit=True, **settings)
+    assert plain.metrics.validation == again.metrics.validation
+    assert plain.metrics.test["probe"] == again.metrics.test["probe"]
+    heads = [load_file(run.model_path / "head.safetensors")["linear.weight"] for run in (plain, again)]
+    assert not np.array_equal(*heads)
+    journal = [json.loads(line) for line in (again.folder / "journal.jsonl").read_text().splitlines()]
+    finished = next(event for event in journal if event["event"] == "refit_finished")
+    assert (finished["rows"], finished["rungs"]) == (270, ["probe", "top-blocks:1"])
+    steps = [event for event in journal if event["event"] == "refit_step"]
+    best = next(event for event in journal if event["event"] == "rung_finished" and event["rung"] == "top-blocks:1")["best_step"]
+    assert len(steps) == round(best / 8 * 9)  # 240 rows are 8 batches of 32, 270 rows are 9
+    decision = decisions_of(again)["refit"]
+    assert "validation are those from before" in decision["reason"]
+    assert "refit" not in decisions_of(plain)
+
+
+def test_refit_of_a_probe_keeps_its_penalty_and_moves_no_backbone(tickets: Path, text_model: Path, tmp_path: Path) -> None:
+    settings = {**TEXT_RUN, "target": "topic", "model": str(text_model), "method": "probe"}
+    plain = luthier.tune(tickets, out=str(tmp_path / "plain"), **settings)
+    again = luthier.tune(tickets, out=str(tmp_path / "refit"), refit=True, **settings)
+    assert (plain.model_path / "model.safetensors").read_bytes() == (again.model_path / "model.safetensors").read_bytes()
+    assert (plain.model_path / "head.safetensors").read_bytes() != (again.model_path / "head.safetensors").read_bytes()
+
+
+def journal_of(run: Run) -> list[object]:
+    events = [json.loads(line) for line in (run.folder / "journal.jsonl").read_text().splitlines()]
+    return [{**event, "cost": 0} for event in events]
+
+
+@pytest.fixture(scope="module")
+def one_epoch(text_model: Path) -> dict[str, object]:
+    return {**TEXT_RUN, "target": "topic", "model": str(text_model), "method": "top-blocks:1", "num_epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def unchanged(one_epoch: dict[str, object], tickets: Path, tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    """The journal of a run with the settings as they are."""
+    return journal_of(luthier.tune(tickets, out=str(tmp_path_factory.mktemp("plain") / "run"), **one_epoch))
+
+
+def test_a_run_repeats_itself_to_the_last_bit_of_its_losses(
+    one_epoch: dict[str, object], unchanged: list[object], tickets: Path, tmp_path: Path
+) -> None:
+    assert journal_of(luthier.tune(tickets, out=str(tmp_path / "run"), **one_epoch)) == unchanged
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dropout", 0.5),
+        ("label_smoothing", 0.3),
+        ("weight_decay", 10.0),
+        ("max_gradient_norm", 0.01),
+        ("schedule", "cosine"),
+        ("warmup_fraction", 0.9),
+        ("batch_size", 8),
+        ("head_learning_rate", 0.1),
+        ("store", "int8"),
+        ("seed", 3),
+        ("pooling", "first"),
+        ("max_length", 8),
+        ("evaluations_per_epoch", 1),
+    ],
+)
+def test_every_setting_of_training_changes_what_is_learnt(
+    name: str, value: object, one_epoch: dict[str, object], unchanged: list[object], tickets: Path, tmp_path: Path
+) -> None:
+    run = luthier.tune(tickets, out=str(tmp_path / "run"), **(one_epoch | {name: value}))
+    assert journal_of(run) != unchanged
+
+
+def test_a_plan_trains_nothing_and_writes_nothing(tickets: Path, text_model: Path, tmp_path: Path, cache: Path) -> None:
+    before = sorted(cache.rglob("*"))
+    out = tmp_path / "run"
+    spec = build_spec(tickets, target="topic", model=str(text_model), out=str(out), threads=1)
+    made = plan(spec, observer=Quiet())
+    assert not out.exists()
+    assert sorted(cache.rglob("*")) == before
+    assert [name for name, _, _ in made.steps] == ["measure before", "train top-blocks:1", "train full", "measure after"]
+    assert all(seconds > 0 for _, _, seconds in made.steps)
+    assert {decision.name for decision in made.decisions} >= {"target", "split", "store", "method"}
+
+
+def test_a_plan_names_what_is_worrying(tmp_path: Path) -> None:
+    rows = [(f"{text} write to jo{place}@example.org", label) for place, (text, label) in enumerate(make_texts(60))]
+    rows += [(text, "rare") for text, _ in make_texts(3, seed=9)]
+    model = tiny_text_model(tmp_path / "nc", licence="cc-by-nc-4.0")
+    made = plan(build_spec(write_csv(tmp_path / "few.csv", rows), target="topic", model=str(model), threads=1))
+    worries = " ".join(made.worries)
+    assert "cc-by-nc-4.0, which does not allow commercial use" in worries
+    train = next(decision.value["train"] for decision in made.decisions if decision.name == "split")
+    assert f"Only {train} rows to learn from" in worries
+    assert "'rare'" in worries
+    test = next(decision.value["test"] for decision in made.decisions if decision.name == "split")
+    assert f"about ±{100 / test**0.5:.0f} points" in worries
+    assert "personal data" in worries
+    assert made.memory_bytes > 50_000_000
+    assert made.disk_bytes > 2_000_000
+
+
+@pytest.mark.shared_data
+def test_banking77_probe_is_far_above_chance(shared: Path, tmp_path: Path) -> None:
+    table = csv.read_csv(shared / "data" / "banking77" / "train.csv")
+    some = np.random.default_rng(0).choice(table.num_rows, 900, replace=False)
+    csv.write_csv(table.take(some), tmp_path / "some.csv")
+    settings = {"method": "probe", "rare_classes": "drop", "threads": 1, "bootstrap_samples": 200}
+    run = luthier.tune(tmp_path / "some.csv", out=str(tmp_path / "run"), **settings)
+    assert len(luthier.load_model(run.model_path).labels) > 70
+    assert run.metrics.test["tuned"]["accuracy"].value > 0.6
