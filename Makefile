@@ -15,8 +15,9 @@ PIP_FLAGS := --disable-pip-version-check --constraint constraints.txt
 	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --editable '.[image,dev]'
 	touch $@
 
+# Exit code 3 says that the run went well and that its verdict is not to keep the model.
 demo: .venv/.installed
-	$(BIN)/luthier tune examples/data/hearthline.csv --target category --out demo-run
+	$(BIN)/luthier tune examples/data/hearthline.csv --target category --out demo-run --overwrite || test $$? -eq 3
 
 test: .venv/.installed-dev
 	$(MAKE) check
@@ -31,6 +32,18 @@ check:
 format:
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+.venv/.installed-bench: .venv/.installed
+	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --editable '.[image,bench]'
+	touch $@
+
+BENCHMARKS := start_up features frozen_prefix images_against_keras time_to_accuracy
+
+bench: .venv/.installed-bench
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+bench-quick: .venv/.installed-bench
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py --quick || exit 1; done
 
 clean:
 	rm -rf demo-run .venv

@@ -52,6 +52,10 @@ def peer(settings: Mapping[str, Any]) -> dict[str, Any]:
 def ours(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Tokenize and run the pass."""
     phases = Phases()
+    from luthier.core.process import keep_freed_memory, wait_without_spinning
+
+    wait_without_spinning()
+    keep_freed_memory()  # both as `luthier tune` does
     import torch  # noqa: F401
 
     phases.end("imports")
@@ -73,7 +77,7 @@ def build_pass(precision: str) -> tuple[Any, str]:
 
     from luthier.core.progress import Quiet
     from luthier.features.passes import PassSettings, compute_features, to_device
-    from luthier.models.load import load_backbone
+    from luthier.models.load import choose_attention, load_backbone
     from luthier.models.processors import load_processor
     from luthier.models.settings import ModelSettings
     from luthier.models.source import resolve_model
@@ -82,7 +86,7 @@ def build_pass(precision: str) -> tuple[Any, str]:
 
     source = resolve_model(ModelSettings(), modality="text", near=scratch_folder())
     processor = load_processor(source.folder, "text").with_max_length(256)
-    backbone = load_backbone(source)
+    backbone = load_backbone(source, attention=choose_attention("cpu", 128))
     backbone.rehearse(to_device(TASK.encode(["a", "b"], processor).batch(np.arange(2)), dtype=torch.float32, device="cpu"))
     chosen = choose_precision(precision, device="cpu").value
     stores = count()

@@ -5,10 +5,11 @@ warm-up. CPU seconds are those of the whole process but for the test answers; on
 scores validation after each epoch and the peer never, so the comparison leans to the peer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from banking77 import accuracy, accuracy_bar, load_parts, right_answers
+from banking77 import Rows, accuracy, accuracy_bar, load_parts, right_answers
 from measuring import Phases, median_of, ratio, scratch_folder
 from results import Bar, Benchmark, Case, Measured, Row, at_least, at_most, cost_row
 from runner import main
@@ -41,91 +42,65 @@ def cases(quick: bool) -> list[Case]:
     ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Encoded rows, a loaded backbone under a head, and where each part's rows are."""
+
+    parts: Mapping[str, Rows]
+    rows: Mapping[str, Any]
+    texts: Sequence[str]
+    targets: Any
+    num_labels: int
+    encode: Callable[[Sequence[str]], Any]
+    inputs: Any
+    model: Any
+
+    def rows_of(self, name: str, store: Any = None) -> Any:
+        """The rows of a part as the loop takes them."""
+        from luthier.training.data import TrainingRows
+
+        return TrainingRows(inputs=self.inputs, rows=self.rows[name], targets=self.targets[self.rows[name]], store=store)
+
+
 def ours(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The pass that fills the store, the loop, and the test answers; all of it the package's own parts."""
     phases = Phases()
-    import numpy as np
-    import torch
-    import transformers  # noqa: F401  load_backbone imports it in any case; named here so that it counts as an import
+    from luthier.core.process import keep_freed_memory, wait_without_spinning
+
+    wait_without_spinning()
+    keep_freed_memory()  # both as `luthier tune` does
+    import torch  # noqa: F401
+    import transformers  # noqa: F401  loading the backbone imports it in any case; named here so that it counts as an import
 
     from luthier.core.process import StopRequest
     from luthier.core.progress import Quiet
-    from luthier.features.passes import PassSettings, compute_features, to_device
-    from luthier.features.probe import fit_probe
-    from luthier.models.heads import LinearHead
-    from luthier.models.load import load_backbone
-    from luthier.models.processors import load_processor
-    from luthier.models.settings import ModelSettings
-    from luthier.models.source import resolve_model
     from luthier.tasks.text_classification import TASK
-    from luthier.training.data import TrainingRows
     from luthier.training.device import choose_precision
-    from luthier.training.ladder import use_probe
-    from luthier.training.loop import FitSettings, fit, predict_rows
-    from luthier.training.model import TunedModel
+    from luthier.training.loop import Objective, fit, predict_rows
 
     phases.end("imports")
-    parts, num_labels = load_parts(settings["rows"])
-    source = resolve_model(ModelSettings(), modality="text", near=scratch_folder())
-    processor = load_processor(source.folder, "text").with_max_length(128)
-    inputs = TASK.encode([text for part in parts.values() for text in part.texts], processor)
-    targets = np.concatenate([part.targets for part in parts.values()])
-    ends = np.cumsum([len(part.texts) for part in parts.values()])
-    rows = dict(zip(parts, np.split(np.arange(ends[-1]), ends[:-1]), strict=True))
-    backbone = load_backbone(source)
-    backbone.rehearse(to_device(inputs.batch(np.arange(2)), dtype=torch.float32, device="cpu"))
     precision = choose_precision(settings["precision"], device="cpu").value
-    model = TunedModel(backbone, LinearHead(backbone.width, num_labels, dropout=0.0, seed=settings["seed"]))
+    bench = _load(settings)
     phases.end("load")
-
-    boundary = settings["frozen_blocks"]
-    store, learnt = None, np.concatenate([rows["train"], rows["validation"]])
-    if settings["store"]:
-        place = PassSettings(identity={}, root=scratch_folder() / "store", precision=precision, store_type=precision)  # type: ignore[arg-type]
-        known = TASK.encode([text for name in ("train", "validation") for text in parts[name].texts], processor)
-        features = compute_features(backbone, known, place, boundary_rows={boundary: learnt}, observer=Quiet())
-        store = features.boundaries[boundary]
-        if settings["head"] == "probe":
-            pairs = [(features.pooled[rows[name]], targets[rows[name]]) for name in ("train", "validation")]
-            use_probe(model, fit_probe(pairs[0], pairs[1], num_labels=num_labels, normalize=True))
+    store = _fill(bench, settings, precision) if settings["store"] else None
     phases.end("fill")
-
-    def rows_of(name: str, **stored: Any) -> TrainingRows:
-        return TrainingRows(inputs=inputs, rows=rows[name], targets=targets[rows[name]], **stored)
-
-    def score(outputs: Any) -> dict[str, float]:
-        return {"accuracy": float((outputs.argmax(1) == targets[rows["validation"]]).mean()), "loss": 0.0}
-
-    fitting = FitSettings(
-        boundary=boundary,
-        num_epochs=settings["epochs"],
-        batch_size=settings["batch_size"],
-        micro_batch=settings["batch_size"],
-        learning_rate=settings["learning_rate"],
-        head_learning_rate=settings["head_learning_rate"],
-        schedule="linear",
-        warmup_fraction=settings["warmup_fraction"],
-        weight_decay=settings["weight_decay"],
-        max_gradient_norm=1.0,
-        patience=10**6,
-        evaluations_per_epoch=1,
-        precision=precision,
-        device="cpu",
-        seed=settings["seed"],
-    )
+    fitting, expected = _fit_settings(settings, precision), bench.targets[bench.rows["validation"]]
     done = fit(
-        model,
-        rows_of("train", store=store),
-        rows_of("validation", store=store),
+        bench.model,
+        bench.rows_of("train", store),
+        bench.rows_of("validation", store),
         fitting,
-        loss=lambda outputs, wanted: TASK.loss(outputs, wanted, label_smoothing=0.0),
-        score=score,
+        objective=Objective(
+            loss=lambda outputs, targets: TASK.loss(outputs, targets, label_smoothing=0.0),
+            score=lambda outputs: {"accuracy": float((outputs.argmax(1) == expected).mean())},
+            primary="accuracy",
+        ),
         observer=Quiet(),
         record=lambda event: None,
         stop=StopRequest(),
     )
     phases.end("train")
-    right = right_answers(predict_rows(model, rows_of("test"), fitting), parts["test"].targets)
+    right = right_answers(predict_rows(bench.model, bench.rows_of("test"), fitting), bench.parts["test"].targets)
     phases.end("test")
     return {
         "precision": precision,
@@ -136,6 +111,81 @@ def ours(settings: Mapping[str, Any]) -> dict[str, Any]:
         "losses": [float(f"{value:.8g}") for value in done.losses],
         **phases.found(),
     }
+
+
+def _load(settings: Mapping[str, Any]) -> Bench:
+    import numpy as np
+    import torch
+
+    from luthier.features.passes import to_device
+    from luthier.models.heads import LinearHead
+    from luthier.models.load import choose_attention, load_backbone
+    from luthier.models.processors import load_processor
+    from luthier.models.settings import ModelSettings
+    from luthier.models.source import resolve_model
+    from luthier.tasks.text_classification import TASK
+    from luthier.training.model import TunedModel
+
+    parts, num_labels = load_parts(settings["rows"])
+    texts = [text for part in parts.values() for text in part.texts]
+    source = resolve_model(ModelSettings(), modality="text", near=scratch_folder())
+    processor = load_processor(source.folder, "text").with_max_length(128)
+    inputs = TASK.encode(texts, processor)
+    ends = np.cumsum([len(part.texts) for part in parts.values()])
+    backbone = load_backbone(source, attention=choose_attention("cpu", 128))
+    backbone.rehearse(to_device(inputs.batch(np.arange(2)), dtype=torch.float32, device="cpu"))
+    return Bench(
+        parts=parts,
+        rows=dict(zip(parts, np.split(np.arange(ends[-1]), ends[:-1]), strict=True)),
+        texts=texts,
+        targets=np.concatenate([part.targets for part in parts.values()]),
+        num_labels=num_labels,
+        encode=lambda some: TASK.encode(some, processor),
+        inputs=inputs,
+        model=TunedModel(backbone, LinearHead(backbone.width, num_labels, dropout=0.0, seed=settings["seed"])),
+    )
+
+
+def _fill(bench: Bench, settings: Mapping[str, Any], precision: str) -> Any:
+    """Run the pass over train and validation; start the head from a probe, where that is asked for."""
+    import numpy as np
+
+    from luthier.core.progress import Quiet
+    from luthier.features.passes import PassSettings, compute_features
+    from luthier.features.probe import fit_probe
+    from luthier.training.ladder import use_probe
+
+    place = PassSettings(identity={}, root=scratch_folder() / "store", precision=precision, store_type=precision)
+    train, validation = bench.rows["train"], bench.rows["validation"]
+    learnt = np.concatenate([train, validation])  # the first rows of all: test stands behind them
+    boundary, inputs = settings["frozen_blocks"], bench.encode([bench.texts[row] for row in learnt])
+    features = compute_features(bench.model.backbone, inputs, place, boundary_rows={boundary: learnt}, observer=Quiet())
+    if settings["head"] == "probe":
+        pairs = [(features.pooled[rows], bench.targets[rows]) for rows in (train, validation)]
+        use_probe(bench.model, fit_probe(pairs[0], pairs[1], num_labels=bench.num_labels, normalize=True))
+    return features.boundaries[boundary]
+
+
+def _fit_settings(settings: Mapping[str, Any], precision: str) -> Any:
+    from luthier.training.loop import FitSettings
+
+    return FitSettings(
+        boundary=settings["frozen_blocks"],
+        num_epochs=settings["epochs"],
+        batch_size=settings["batch_size"],
+        micro_batch=settings["batch_size"],
+        learning_rate=settings["learning_rate"],
+        head_learning_rate=settings["head_learning_rate"],
+        schedule="linear",
+        warmup_fraction=settings["warmup_fraction"],
+        weight_decay=settings["weight_decay"],
+        max_gradient_norm=1.0,
+        patience=10**6,  # all epochs are run, as the peer does
+        evaluations_per_epoch=1,
+        precision=precision,
+        device="cpu",
+        seed=settings["seed"],
+    )
 
 
 def process_seconds(measured: Measured, name: str) -> float | None:

@@ -7,7 +7,6 @@ arithmetic of repeats. Standard library only, so that measuring adds nothing to 
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -234,7 +233,7 @@ def median_of(measurements: Sequence[Mapping[str, Any]], value: str) -> float:
 
     Example:
         >>> median_of([{"a": {"b": 1}}, {"a": {"b": 9}}, {"a": {"b": 2}}], "a.b")
-        2
+        2.0
     """
     return median(_dig(measurement, value) for measurement in measurements)
 
@@ -243,9 +242,4 @@ def _dig(measurement: Mapping[str, Any], value: str) -> float:
     found: Any = measurement
     for name in value.split("."):
         found = found[name]
-    return found  # type: ignore[no-any-return]
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder, if it is there."""
-    shutil.rmtree(folder, ignore_errors=True)
+    return float(found)

@@ -54,8 +54,9 @@ def _defaults(name: str) -> list[str]:
     if rung is None or not rung.num_epochs:
         return []
     return [
-        f"Where you say nothing else it trains for at most {rung.num_epochs:g} epochs, at a peak learning rate of "
-        f"{rung.learning_rate:g} for the blocks and {rung.head_learning_rate:g} for the head.",
+        f"Where you say nothing else it trains for at most {rung.num_epochs:g} epochs (more on small tables, which would give",
+        f"too few steps), at a peak learning rate of {rung.learning_rate:g} for the blocks and {rung.head_learning_rate:g} for "
+        "the head.",
         "",
     ]
 
@@ -65,8 +66,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Every setting is one YAML key, one flag and one keyword of `luthier.tune`, with the same meaning. In YAML the keys of a",
-        "section stand below its name (`training:` and then `num_epochs: 5`); flag and keyword are the last word",
+        "Every setting is one YAML key, one flag and one keyword of `luthier.tune`, with the same meaning. In YAML the keys of",
+        "a section stand below its name (`training:` and then `num_epochs: 5`); flag and keyword are the last word",
         "(`--num-epochs 5`, `num_epochs=5`). `null` means: not set.",
     ]
     for section in ("", *SECTIONS):
@@ -87,8 +88,8 @@ def checks_page() -> str:
     lines = [
         "# Checks",
         "",
-        "What `luthier check` looks for, and `luthier tune` before it trains. The flag decides what is done about it. Checks without",
-        "a flag report, and leave out by themselves only rows that nothing can be learnt from.",
+        "What `luthier check` looks for, and `luthier tune` before it trains. The flag decides what is done about it. Checks",
+        "without a flag report, and leave out by themselves only rows that nothing can be learnt from.",
         "",
         "| check | looks for | flag | under `--fast` |",
         "|---|---|---|---|",

@@ -2,8 +2,8 @@
 
     python examples/images.py
 
-Pictures and weights are made from a seed, so that nothing is downloaded; the network has learnt nothing before, which the
-card shows. With pictures of your own, one sub-folder per label, and a pre-trained model: luthier.tune("photos/", model="./folder").
+Pictures and weights are made from a seed, so that nothing is downloaded; the network has learnt nothing before, which the card
+shows. With pictures of your own, one sub-folder per label, and a pre-trained model: luthier.tune("photos/", model="./folder").
 """
 
 from pathlib import Path

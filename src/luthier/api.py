@@ -39,7 +39,9 @@ def tune(
         LuthierError: something is wrong with the settings, the data or the model; each subclass says what.
     """
     from luthier import pipeline
+    from luthier.core.process import wait_without_spinning
 
+    wait_without_spinning()
     return pipeline.tune(_spec_from(sources, settings), observer=observer, backbone=backbone)
 
 
@@ -57,15 +59,20 @@ def check(sources: Sources, *, fast: bool = False, observer: Observer | None = N
     return pipeline.check(_spec_from(sources, settings), fast=fast, observer=observer)
 
 
-def load_model(path: str | Path) -> "Model":
-    """The model of a run folder's `model/`, ready to predict.
+def load_model(path: str | Path, *, device: str = "auto", allow: Sequence[str] = ()) -> "Model":
+    """A tuned model, ready to predict.
+
+    Args:
+        path: A run folder, or the model folder in it.
+        device: auto, cpu, cuda, cuda:N or mps.
+        allow: Packages whose functions may be called to build a network that is no Hugging Face class.
 
     Raises:
         ModelError: there is no model, or it is damaged, or from a newer Luthier.
     """
     from luthier.package.model import load_model as load
 
-    return load(Path(path))
+    return load(path, device=device, allow=allow)
 
 
 def _spec_from(sources: Sources, settings: dict[str, object]) -> TuneSpec:

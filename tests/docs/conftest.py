@@ -37,7 +37,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     with (ROOT / "examples" / "data" / "hearthline.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["category"] in ("billing", "delivery_delay", "device_setup")]
-    for name, columns, some in (("tickets", ["message", "category"], rows[:90]), ("new", ["message"], rows[90:100])):
+    for name, columns, some in (("tickets", ["message", "category"], rows[:60]), ("new", ["message"], rows[60:70])):
         with (tmp_path / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, columns, extrasaction="ignore")
             writer.writeheader()

@@ -13,7 +13,7 @@ from luthier.pipeline import Run
 
 from .conftest import make_pictures
 
-SETTINGS = {"num_epochs": 2, "threads": 1, "precision": "float32", "learning_rate": 1e-3, "bootstrap_samples": 200}
+SETTINGS = {"num_epochs": 2, "threads": 1, "precision": "float32", "learning_rate": 1e-4, "bootstrap_samples": 200}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,9 @@ def test_a_table_of_paths_is_the_same_task(image_model: Path, tmp_path: Path) ->
     rows = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in sorted((tmp_path / "files").rglob("*.png"))]
     (tmp_path / "shapes.csv").write_text("\n".join(["photo,shape", *rows]))
     out = tmp_path / "run"
-    run = luthier.tune(tmp_path / "shapes.csv", target="shape", model=str(image_model), out=str(out), method="probe", **SETTINGS)
+    run = luthier.tune(
+        tmp_path / "shapes.csv", target="shape", model=str(image_model), out=str(out), method="probe", **SETTINGS
+    )
     assert luthier.load_spec(out / "spec.yaml").data.image == "photo"
     assert run.metrics.task == "image-classification"
 

@@ -26,7 +26,7 @@ from luthier.tasks.protocol import LossSum
 from luthier.testing.backbones import FAMILIES, tiny_backbone
 from luthier.testing.inputs import family_inputs
 from luthier.training.data import TrainingRows
-from luthier.training.loop import FitSettings, fit
+from luthier.training.loop import FitSettings, Objective, fit
 from luthier.training.model import TunedModel
 
 NUM_STEPS, NUM_LABELS = 8, 3
@@ -117,8 +117,11 @@ def train(
             part,
             part,
             replace(settings, boundary=boundary),
-            loss=loss,
-            score=lambda outputs: {"accuracy": float((outputs.argmax(1) == targets).mean())},
+            objective=Objective(
+                loss=loss,
+                score=lambda outputs: {"accuracy": float((outputs.argmax(1) == targets).mean())},
+                primary="accuracy",
+            ),
             observer=Quiet(),
             record=lambda event: None,
             stop=StopRequest(),

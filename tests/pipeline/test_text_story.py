@@ -32,7 +32,9 @@ def test_a_table_becomes_a_model_that_beats_chance(text_run: Run) -> None:
 
 def test_every_choice_is_written_down_with_its_reason(text_run: Run) -> None:
     decisions = decisions_of(text_run)
-    assert {"target", "text", "task", "split", "name", "device", "precision", "threads", "max_length", "method"} <= set(decisions)
+    assert {"target", "text", "task", "split", "name", "device", "precision", "threads", "max_length", "method"} <= set(
+        decisions
+    )
     assert all(decision["reason"] for decision in decisions.values())
     assert set(decisions["method"]["evidence"]) >= {"probe", "top-blocks:1"}
 
@@ -95,7 +97,9 @@ def test_refit_learns_from_validation_too_and_keeps_the_choice(tickets: Path, te
     finished = next(event for event in journal if event["event"] == "refit_finished")
     assert (finished["rows"], finished["rungs"]) == (270, ["probe", "top-blocks:1"])
     steps = [event for event in journal if event["event"] == "refit_step"]
-    best = next(event for event in journal if event["event"] == "rung_finished" and event["rung"] == "top-blocks:1")["best_step"]
+    best = next(event for event in journal if event["event"] == "rung_finished" and event["rung"] == "top-blocks:1")[
+        "best_step"
+    ]
     assert len(steps) == round(best / 8 * 9)  # 240 rows are 8 batches of 32, 270 rows are 9
     decision = decisions_of(again)["refit"]
     assert "validation are those from before" in decision["reason"]
@@ -110,7 +114,7 @@ def test_refit_of_a_probe_keeps_its_penalty_and_moves_no_backbone(tickets: Path,
     assert (plain.model_path / "head.safetensors").read_bytes() != (again.model_path / "head.safetensors").read_bytes()
 
 
-def journal_of(run: Run) -> list[object]:
+def journal_of(run: Run) -> list[dict[str, object]]:
     events = [json.loads(line) for line in (run.folder / "journal.jsonl").read_text().splitlines()]
     return [{**event, "cost": 0} for event in events]
 
@@ -121,13 +125,13 @@ def one_epoch(text_model: Path) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def unchanged(one_epoch: dict[str, object], tickets: Path, tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+def unchanged(one_epoch: dict[str, object], tickets: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     """The journal of a run with the settings as they are."""
     return journal_of(luthier.tune(tickets, out=str(tmp_path_factory.mktemp("plain") / "run"), **one_epoch))
 
 
 def test_a_run_repeats_itself_to_the_last_bit_of_its_losses(
-    one_epoch: dict[str, object], unchanged: list[object], tickets: Path, tmp_path: Path
+    one_epoch: dict[str, object], unchanged: list[dict[str, object]], tickets: Path, tmp_path: Path
 ) -> None:
     assert journal_of(luthier.tune(tickets, out=str(tmp_path / "run"), **one_epoch)) == unchanged
 
@@ -151,10 +155,56 @@ def test_a_run_repeats_itself_to_the_last_bit_of_its_losses(
     ],
 )
 def test_every_setting_of_training_changes_what_is_learnt(
-    name: str, value: object, one_epoch: dict[str, object], unchanged: list[object], tickets: Path, tmp_path: Path
+    name: str, value: object, one_epoch: dict[str, object], unchanged: list[dict[str, object]], tickets: Path, tmp_path: Path
 ) -> None:
     run = luthier.tune(tickets, out=str(tmp_path / "run"), **(one_epoch | {name: value}))
     assert journal_of(run) != unchanged
+
+
+def test_micro_batches_change_memory_and_not_the_losses(
+    one_epoch: dict[str, object], unchanged: list[dict[str, object]], tickets: Path, tmp_path: Path
+) -> None:
+    journal = journal_of(luthier.tune(tickets, out=str(tmp_path / "run"), **(one_epoch | {"micro_batch": 5})))
+    losses = [[event["loss"] for event in events if event["event"] == "step"] for events in (unchanged, journal)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_patience_ends_a_training_that_gains_nothing(one_epoch: dict[str, object], tickets: Path, tmp_path: Path) -> None:
+    settings = one_epoch | {"num_epochs": 30, "patience": 1, "learning_rate": 1e-9, "head_learning_rate": 1e-9}
+    journal = journal_of(luthier.tune(tickets, out=str(tmp_path / "run"), **settings))
+    assert sum(event["event"] == "evaluation" for event in journal) == 2
+    assert journal[-1]["stopped_early"]
+
+
+def test_a_spent_budget_ends_the_ladder_after_the_first_rung(
+    one_epoch: dict[str, object], tickets: Path, tmp_path: Path
+) -> None:
+    settings = one_epoch | {"method": "auto", "budget": 0.001}
+    journal = journal_of(luthier.tune(tickets, out=str(tmp_path / "run"), **settings))
+    assert [event["rung"] for event in journal if event["event"] == "rung_finished"] == ["probe", "top-blocks:1"]
+
+
+def test_max_rows_draws_some_rows_with_the_seed(one_epoch: dict[str, object], tickets: Path, tmp_path: Path) -> None:
+    settings = one_epoch | {"method": "probe", "max_rows": 100}
+    drawn = []
+    for name, seed in (("first", 0), ("same", 0), ("other", 1)):
+        run = luthier.tune(tickets, out=str(tmp_path / name), **(settings | {"seed": seed}))
+        drawn.append(set(parquet.read_table(run.folder / "split.parquet").column("example_id").to_pylist()))
+    assert [len(ids) for ids in drawn] == [100, 100, 100]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_groups_stay_together_and_are_what_is_resampled(one_epoch: dict[str, object], tmp_path: Path) -> None:
+    rows = [(text, f"{label},user{place // 4}") for place, (text, label) in enumerate(make_texts(240))]
+    source = write_csv(tmp_path / "tickets.csv", rows, header="message,topic,user")
+    run = luthier.tune(source, out=str(tmp_path / "run"), group="user", **(one_epoch | {"method": "probe"}))
+    parts: dict[int, set[str]] = {}
+    for row in parquet.read_table(run.folder / "split.parquet").to_pylist():
+        line = int(row["example_id"].rpartition(":")[2])
+        parts.setdefault((line - 2) // 4, set()).add(row["part"])
+    assert all(len(found) == 1 for found in parts.values())
+    assert run.metrics.num_units == sum(found == {"test"} for found in parts.values())
+    assert run.metrics.num_units < run.metrics.n
 
 
 def test_a_plan_trains_nothing_and_writes_nothing(tickets: Path, text_model: Path, tmp_path: Path, cache: Path) -> None:
@@ -163,6 +213,7 @@ def test_a_plan_trains_nothing_and_writes_nothing(tickets: Path, text_model: Pat
     spec = build_spec(tickets, target="topic", model=str(text_model), out=str(out), threads=1)
     made = plan(spec, observer=Quiet())
     assert not out.exists()
+    assert not any("already holds" in worry for worry in made.worries)
     assert sorted(cache.rglob("*")) == before
     assert [name for name, _, _ in made.steps] == ["measure before", "train top-blocks:1", "train full", "measure after"]
     assert all(seconds > 0 for _, _, seconds in made.steps)

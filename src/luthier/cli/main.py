@@ -84,8 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; returns the exit code. Errors are told on stderr."""
     from luthier.cli.failures import explain, prepare_streams
+    from luthier.core.process import wait_without_spinning
 
     prepare_streams()
+    wait_without_spinning()
     words = list(arguments) or ["--help"]
     try:
         code = luthier.main(args=words, prog_name="luthier", standalone_mode=False)

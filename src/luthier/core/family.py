@@ -22,7 +22,7 @@ class Family(Generic[Member]):
         members: `name -> "module:object"`.
 
     Example:
-        >>> shapes: Family[Any] = Family("shape", {"ordered-dict": "collections:OrderedDict"})
+        >>> shapes: Family[object] = Family("shape", {"ordered-dict": "collections:OrderedDict"})
         >>> shapes["ordered-dict"].__name__
         'OrderedDict'
         >>> shapes["ordered-dcit"]

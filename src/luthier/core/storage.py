@@ -79,6 +79,18 @@ def cannot_write(path: Path, error: OSError) -> ResourceError:
     )
 
 
+def reserve_space(path: Path, num_bytes: int) -> None:
+    """Make a file of this size whose place on the disk is taken.
+
+    Writing into mapped memory of a file that turns out not to fit ends the process (SIGBUS); a full disk is an OSError here.
+    """
+    with path.open("wb") as file:
+        if num_bytes and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, num_bytes)
+        else:
+            file.truncate(num_bytes)
+
+
 def free_bytes(folder: Path) -> int:
     """Bytes free on the disk that holds (or will hold) `folder`."""
     existing = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists())

@@ -68,7 +68,7 @@ def frozen_copy(backbone: Backbone, *, precision: str, device: str) -> Backbone:
     """A copy of the backbone for passes: evaluation mode, no gradients, the pass's precision, fast memory layout."""
     network = copy.deepcopy(backbone).to(device=device, dtype=PRECISIONS[precision]).eval()
     network.requires_grad_(False)
-    if len(network.rehearsal.shapes[0] if network.rehearsal else ()) == 3:
+    if backbone.has_maps:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
@@ -91,18 +91,12 @@ def batches_by_length(lengths: Int[np.ndarray, " N"], *, is_media: bool = False)
 
     Example:
         >>> [len(batch) for batch in batches_by_length(np.array([512, 600, 3, 2]))]
-        [1, 1, 2]
+        [1, 2, 1]
     """
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
         room = IMAGES_PER_BATCH if is_media else max(1, min(ROWS_PER_BATCH, TOKENS_PER_BATCH // int(lengths[order[start]])))
-        if (
-            not is_media
-            and start + room < len(order)
-            and lengths[order[start]] + lengths[order[start + room - 1]] > TOKENS_PER_BATCH
-        ):
-            room = 1
         yield order[start : start + room]
         start += room
 

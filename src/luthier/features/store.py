@@ -19,7 +19,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from luthier.core.records import to_json
-from luthier.core.storage import atomic_folder, free_bytes, read_json, write_json
+from luthier.core.storage import atomic_folder, free_bytes, read_json, reserve_space, write_json
 
 StoreType = Literal["float32", "bfloat16", "int8"]
 FORMAT_VERSION = 1
@@ -70,10 +70,12 @@ class StoreWriter:
         self.offsets = np.concatenate([[0], np.cumsum(plan.lengths)]).astype(np.int64)
         total = int(self.offsets[-1])
         kind = {"float32": np.float32, "bfloat16": np.int16, "int8": np.int8}[plan.dtype]
-        self._data = np.memmap(folder / "data.bin", dtype=kind, mode="w+", shape=(total, *plan.shape))
+        reserve_space(folder / "data.bin", total * int(np.prod(plan.shape)) * ITEM_BYTES[plan.dtype])
+        self._data = np.memmap(folder / "data.bin", dtype=kind, mode="r+", shape=(total, *plan.shape))
         self._scales = None
         if plan.dtype == "int8":
-            self._scales = np.memmap(folder / "scales.bin", dtype=np.float32, mode="w+", shape=(total,))
+            reserve_space(folder / "scales.bin", 4 * total)
+            self._scales = np.memmap(folder / "scales.bin", dtype=np.float32, mode="r+", shape=(total,))
 
     def write(self, rows: Int[np.ndarray, " B"], values: Tensor) -> None:
         """Keep the values of some rows: [B, T, *shape] padded on the right, or [B, *shape]."""

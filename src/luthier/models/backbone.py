@@ -87,6 +87,11 @@ class Backbone(nn.Module):
         """Number of blocks."""
         return len(self.layout.blocks)
 
+    @property
+    def has_maps(self) -> bool:
+        """Whether the hidden states are feature maps [B, C, H, W]; known after `rehearse`."""
+        return self.rehearsal is not None and len(self.rehearsal.shapes[0]) == 3
+
     def block(self, index: int) -> nn.Module:
         """One block; negative numbers count from the top."""
         return self.network.get_submodule(self.layout.blocks[index])
@@ -302,6 +307,8 @@ def wrap_backbone(
 def _form(output: Any) -> tuple[Any, ...] | None:
     if isinstance(output, Tensor):
         return None
+    if not isinstance(output, tuple | list):
+        return ()  # nothing that a stand-in could give back: runs from the middle fail, and are found out when they are tried
     return tuple(... if isinstance(place, Tensor) else place for place in output)
 
 

@@ -1,17 +1,24 @@
-"""The model card: `README.md` of the model folder, in the Hugging Face form, from records only."""
+"""The model card: `README.md` of the model folder, in the Hugging Face form, from records only.
 
-from collections.abc import Mapping
-from pathlib import Path
+No path of the machine and none of the users' texts gets into it: a card goes where the model goes.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
-from luthier.core.records import to_json
+from luthier.core.names import count_of
 from luthier.core.storage import write_text
+from luthier.core.yaml_text import write_scalar
 from luthier.evaluation.card_text import render_text
 from luthier.evaluation.display import format_score, measure_title
 from luthier.evaluation.records import Metrics
 from luthier.package.folder import ModelDescription
 
 MOST_LABELS = 40
+MOST_WEAK_CLASSES = 3
+EXAMPLE = {"text": "my card never arrived", "image": "photo.jpg"}
+SOURCE = {"text": "new.csv", "image": "photos/"}
 
 
 def write_card(folder: Path, metrics: Metrics, description: ModelDescription, *, data: Mapping[str, Any], method: str) -> None:
@@ -21,61 +28,110 @@ def write_card(folder: Path, metrics: Metrics, description: ModelDescription, *,
 
 def render_card(metrics: Metrics, description: ModelDescription, *, data: Mapping[str, Any], method: str) -> str:
     """The card's text: what the model is, how to use it, what was measured, where it comes from, what to mind."""
-    base, labels = description.base, list(description.state.labels)
+    parts = [
+        _front_matter(metrics, description),
+        _summary(metrics, description, data=data, method=method),
+        _use(description),
+        f"## Evidence\n\n```\n{render_text(metrics).rstrip()}\n```",
+        _data(data),
+        _origin(description),
+        _limits(metrics),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(metrics: Metrics, description: ModelDescription) -> str:
+    """What model hubs and their search read. The licence is that of the pre-trained weights, which bind the tuned ones."""
+    base = description.base
+    facts = {
+        "base_model": base.get("hub_id") or base.get("name"),
+        "license": str(base["licence"]).lower() if base.get("licence") else None,
+        "pipeline_tag": metrics.task,
+        "library_name": "luthier",
+    }
+    lines = [f"{key}: {write_scalar(value)}" for key, value in facts.items() if value]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _summary(metrics: Metrics, description: ModelDescription, *, data: Mapping[str, Any], method: str) -> str:
+    interval = metrics.test["tuned"][metrics.primary_measure]
+    low, high = (format_score(metrics.primary_measure, value) for value in (interval.low, interval.high))
+    warning = ""
+    if metrics.verdict == "do not keep":
+        warning = f"\n\n**Not recommended for use**: {metrics.recommended} does as well without tuning."
+    return (
+        f"# {data['name']}: {metrics.task.replace('-', ' ')}\n\n"
+        f"`{description.base.get('name')}`, tuned on {data['name']} by the method `{method}`. {_sentence(headline(metrics))} "
+        f"({100 * metrics.confidence:g} % interval {low} to {high}) on {count_of(metrics.n, 'test example')} that no model was "
+        f"trained or chosen on.\n\nVerdict: **{metrics.verdict}**. {_sentence(metrics.verdict_reason)}{warning}"
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _use(description: ModelDescription) -> str:
+    labels = list(description.state.labels)
     shown = ", ".join(f"`{label}`" for label in labels[:MOST_LABELS])
     shown += f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
+    modality = description.modality
+    return f"""## Use
+
+```python
+import luthier
+
+model = luthier.load_model("path/to/this/folder")
+model.predict(["{EXAMPLE[modality]}"])
+```
+
+```
+luthier predict path/to/this/folder {SOURCE[modality]} --out answers.csv
+```
+
+It takes {modality}s and answers with one of {len(labels)} labels: {shown}. It runs in {description.precision}, the precision
+it was measured in. `config.json` and `model.safetensors` are the tuned encoder for
+`transformers.AutoModel.from_pretrained`; the classifier on top of it is `head.safetensors`, described in `luthier.json`."""
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    files = ", ".join(f"`{PurePath(name).name}`" for name in data["files"])
     parts = ", ".join(f"{count:,} {part}" for part, count in data["parts"].items())
-    weakest = sorted(metrics.per_class, key=lambda row: float(str(row["f1"])))[:3]
-    weak = ", ".join(f"`{row['label']}` (F1 {float(str(row['f1'])):.2f})" for row in weakest)
+    roles = ", ".join(f"{role} = `{column}`" for role, column in data["roles"].items())
+    return (
+        f"## Data\n\nFiles: {files}. Rows: {parts}. Columns: {roles}.\n\n"
+        "Luthier does not know the licence of these data, nor whether people are in them: whoever passes the model on has to."
+    )
+
+
+def _origin(description: ModelDescription) -> str:
+    base = description.base
+    revision = f", revision `{base['revision']}`" if base.get("revision") else ""
+    licence = base.get("licence") or "not stated by its source: find it out before passing the model on"
+    digest = f", sha256 `{base['weights_sha256']}`" if base.get("weights_sha256") else ""
+    name = base.get("hub_id") or base.get("name")
+    return f"## Origin\n\nPre-trained weights: `{name}`{revision}{digest}. Their licence: {licence}."
+
+
+def _limits(metrics: Metrics) -> str:
+    weak = weakest_classes(metrics.per_class)
     lines = [
-        "---",
-        f"base_model: {to_json(base.get('name'))}",
-        *([f"license: {to_json(base['licence'])}"] if base.get("licence") else []),
-        f"pipeline_tag: {metrics.task}",
-        "library_name: luthier",
-        "---",
-        "",
-        f"# {data['name']}: {metrics.task.replace('-', ' ')}",
-        "",
-        f"`{base.get('name')}` tuned on {data['name']} by the method `{method}`. Verdict: **{metrics.verdict}**.",
-        f"{metrics.verdict_reason}",
-        "",
-        "## Use",
-        "",
-        "```python",
-        "import luthier",
-        "",
-        'model = luthier.load_model("path/to/this/folder")',
-        'model.predict(["..."])',
-        "```",
-        "",
-        f"It answers with one of {len(labels)} labels: {shown}.",
-        f"It runs in {description.precision}, the precision it was measured in.",
-        "",
-        "## Evidence",
-        "",
-        f"Scored once on {metrics.n:,} test examples that nobody tuned on.",
-        "",
-        "```",
-        render_text(metrics).rstrip(),
-        "```",
-        "",
-        "## Data",
-        "",
-        f"Files: {', '.join(data['files'])}. Parts: {parts}. Columns: "
-        + ", ".join(f"{role} = `{column}`" for role, column in data["roles"].items())
-        + ". The licence of the data is not known to Luthier; whoever passes the model on must.",
-        "",
-        "## Origin and limits",
-        "",
-        f"- Pre-trained weights: {base.get('name')}, licence {base.get('licence') or 'not stated'}, "
-        f"sha256 `{base.get('weights_sha256')}`.",
-        f"- Weakest classes on test: {weak}." if weak else "",
-        "- It knows only the labels above and gives one of them to any input, also to one that fits none.",
-        "- The figures hold for data like the test part; nothing was measured beyond it.",
-        "",
+        "- It gives one of its labels to any input, also to one that fits none of them.",
+        "- The figures hold for data like the test part; nothing was measured beyond it: other sources, other languages, "
+        "later times.",
+        "- Whether it treats groups of people alike was not measured.",
+        "- Its probabilities are not certainties: the report shows how far to trust them.",
     ]
-    return "\n".join(line for line in lines if line is not None)
+    if weak:
+        lines.insert(0, f"- Weakest on: {weak}.")
+    return "## Limits\n\n" + "\n".join(lines)
+
+
+def weakest_classes(per_class: Sequence[Mapping[str, object]]) -> str:
+    """The classes with the lowest F1 on test, if they were not perfect."""
+    scored = [(float(str(row["f1"])), row) for row in per_class]
+    worst = sorted((item for item in scored if item[0] < 1), key=lambda item: item[0])[:MOST_WEAK_CLASSES]
+    return ", ".join(f"`{row['label']}` (F1 {f1:.2f}, {row['support']} test examples)" for f1, row in worst)
 
 
 def headline(metrics: Metrics) -> str:

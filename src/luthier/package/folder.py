@@ -23,19 +23,23 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from luthier.core.records import from_plain, to_plain
-from luthier.core.storage import cannot_write, read_json, write_json
+from luthier.core.storage import atomic_folder, write_json
 from luthier.errors import ModelError
 from luthier.models.backbone import Backbone, wrap_backbone
 from luthier.models.heads import LinearHead
-from luthier.models.layout import find_layout
+from luthier.models.layout import Layout, find_layout
 from luthier.models.load import choose_attention, load_network
 from luthier.models.processors import Processor, TextProcessor, load_processor
-from luthier.models.refusal import check_folder
+from luthier.models.refusal import MAX_CONFIG_BYTES, PICKLE_SUFFIXES, check_folder
+from luthier.models.strict_json import read_strict_json
 from luthier.tasks.protocol import TaskState
 from luthier.training.model import TunedModel
 
 FORMAT_VERSION = 1
 DESCRIPTION = "luthier.json"
+WEIGHTS = "model.safetensors"
+HEAD = "head.safetensors"
+OWN = "backbone.json"
 COMPANIONS = (
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -75,36 +79,47 @@ class ModelDescription:
 def save_model(
     folder: Path, model: TunedModel, processor: Processor, description: ModelDescription, *, companions: Path | None = None
 ) -> None:
-    """Write a model folder.
+    """Write a model folder, whole or not at all.
 
     Args:
-        folder: Made if absent.
+        folder: Replaced if there is one.
         companions: The folder of the pre-trained model; its tokenizer files go along, so that transformers finds them too.
+
+    Raises:
+        ModelError: the network could not be built again.
+        ResourceError: the disk is full or cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _telling_of_a_full_disk(folder):
-        save_network(model.backbone, folder)
-        save_file({name: value.contiguous() for name, value in model.head.state_dict().items()}, folder / "head.safetensors")
-        if companions is not None:
-            for name in COMPANIONS:
-                if (companions / name).is_file():
-                    shutil.copyfile(companions / name, folder / name)
-    for path in folder.glob("*.safetensors"):
-        path.chmod(0o644)  # safetensors writes files that nobody else may read
-    processor.save(folder)
-    write_json(folder / DESCRIPTION, to_plain(description))
+    with atomic_folder(folder) as temporary, _as_os_errors():
+        save_network(model.backbone, temporary)
+        head = {name: value.contiguous() for name, value in model.head.state_dict().items()}
+        save_file(head, temporary / HEAD)
+        for path in temporary.glob("*.safetensors"):
+            path.chmod(0o644)  # safetensors writes files that nobody else may read
+        for name in COMPANIONS:
+            if companions is not None and (companions / name).is_file():
+                shutil.copyfile(companions / name, temporary / name)
+        processor.save(temporary)
+        write_json(temporary / DESCRIPTION, to_plain(description))
 
 
 @contextmanager
-def _telling_of_a_full_disk(folder: Path) -> Iterator[None]:
-    """Turn what safetensors raises when it cannot write into the error that names the free space."""
+def _as_os_errors() -> Iterator[None]:
+    """What safetensors raises when it cannot write is an error of the system like any other."""
     try:
         yield
-    except OSError as error:
-        raise cannot_write(folder, error) from error
     except SafetensorError as error:
-        reason = str(error).removeprefix("Error while serializing: ").removeprefix("I/O error: ")
-        raise cannot_write(folder, OSError(reason)) from error
+        raise OSError(str(error).removeprefix("Error while serializing: ").removeprefix("I/O error: ")) from error
+
+
+def refuse_unsavable(backbone: Backbone) -> None:
+    """Raise ModelError for a network that nothing could build again: better before the training than after it."""
+    if not hasattr(backbone.network, "save_pretrained") and not backbone.builder:
+        raise ModelError(
+            f"{type(backbone.network).__name__} could not be saved: nothing says how to build it again.",
+            remedy='wrap_backbone(network, width=..., builder="yourpackage.module:function")',
+        )
+    if backbone.builder:
+        _find_builder(backbone.builder, [package_of(backbone.builder)])
 
 
 def save_network(backbone: Backbone, folder: Path) -> None:
@@ -113,17 +128,14 @@ def save_network(backbone: Backbone, folder: Path) -> None:
     Raises:
         ModelError: the network is neither a Hugging Face class nor made by a named builder.
     """
+    refuse_unsavable(backbone)
     network: Any = backbone.network
-    if hasattr(network, "save_pretrained"):
-        network.save_pretrained(folder, safe_serialization=True)
-    elif backbone.builder:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / "model.safetensors")
-        write_json(folder / "backbone.json", {"builder": backbone.builder, "width": backbone.width, "schema_version": 1})
+    if backbone.builder:
+        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / WEIGHTS)
+        content = {"builder": backbone.builder, "width": backbone.width, "layout": backbone.layout, "schema_version": 1}
+        write_json(folder / OWN, content)
     else:
-        raise ModelError(
-            f"{type(network).__name__} cannot be saved: nothing says how to build it again.",
-            remedy='wrap_backbone(network, width=..., builder="yourpackage.module:function")',
-        )
+        network.save_pretrained(folder, safe_serialization=True)
 
 
 def load_folder(
@@ -143,23 +155,35 @@ def load_folder(
     longest = processor.max_length if isinstance(processor, TextProcessor) else 1
     backbone = _load_backbone(folder, description, attention=choose_attention(device, longest), allow=allow)
     head = _build_head(description.head)
-    try:
-        head.load_state_dict(load_file(folder / "head.safetensors"))
-    except (OSError, RuntimeError) as error:
-        raise ModelError(
-            f"{folder / 'head.safetensors'} does not fit its description: {error}", remedy="save the model again"
-        ) from error
+    _load_weights(head, folder / HEAD)
     return TunedModel(backbone, head), processor, description
+
+
+def _load_weights(module: nn.Module, path: Path) -> None:
+    """Read a module's weights from a safetensors file of a model folder.
+
+    Raises:
+        ModelError: the file is missing or damaged, or holds other weights than the module has.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path.parent} lacks {path.name}: it is not whole.", remedy="copy the model folder again")
+    try:
+        module.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{path} does not fit its description: {reason}.", remedy="copy the model folder again") from error
 
 
 def read_description(folder: Path) -> ModelDescription:
     """`luthier.json` of a model folder; a run folder stands for the model in it."""
     path = folder / DESCRIPTION
     if not path.is_file():
-        raise ModelError(f"{folder} is no Luthier model: it has no {DESCRIPTION}.", remedy="name the folder `model` of a run")
-    content = read_json(path)
-    version = content.get("format_version", 0)
-    if version > FORMAT_VERSION:
+        raise ModelError(
+            f"{folder} is no Luthier model: it has no {DESCRIPTION}.", remedy="name a run folder, or the folder `model` in it"
+        )
+    content = read_strict_json(path, max_bytes=MAX_CONFIG_BYTES)
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
         raise ModelError(
             f"{folder} has format {version}; this version of Luthier reads up to {FORMAT_VERSION}.",
             remedy="pip install --upgrade luthier",
@@ -167,15 +191,17 @@ def read_description(folder: Path) -> ModelDescription:
     try:
         return from_plain(ModelDescription, content)
     except ValueError as error:
-        raise ModelError(f"{path} is damaged: {error}", remedy="save the model again") from error
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{path} is damaged: {reason}.", remedy="copy the model folder again") from error
 
 
 def _load_backbone(folder: Path, description: ModelDescription, *, attention: str | None, allow: Sequence[str]) -> Backbone:
-    if (folder / "backbone.json").is_file():
-        content = read_json(folder / "backbone.json")
-        network = _call_builder(str(content["builder"]), allow)()
-        network.load_state_dict(load_file(folder / "model.safetensors"))
-        return wrap_backbone(network, width=description.width, builder=content["builder"])
+    if (folder / OWN).is_file():
+        return _load_own_backbone(folder, description, allow=allow)
+    if not (folder / WEIGHTS).is_file() and not (folder / f"{WEIGHTS}.index.json").is_file():
+        found = [path.name for path in sorted(folder.glob("*")) if path.suffix in PICKLE_SUFFIXES]
+        instead = f"; {', '.join(found)} can run code when it is read, and is not" if found else ""
+        raise ModelError(f"{folder} has no weights ({WEIGHTS}){instead}.", remedy="copy the model folder again")
     config = check_folder(folder)
     network = load_network(folder, str(config["model_type"]), attention=attention)
     layout = find_layout(network, str(config["model_type"]))
@@ -183,15 +209,40 @@ def _load_backbone(folder: Path, description: ModelDescription, *, attention: st
     return wrap_backbone(network, layout=layout, width=description.width, model_type=str(config["model_type"]))
 
 
-def _call_builder(builder: str, allow: Sequence[str]) -> Callable[[], nn.Module]:
+def _load_own_backbone(folder: Path, description: ModelDescription, *, allow: Sequence[str]) -> Backbone:
+    """A backbone that a function builds: called only if its package is allowed."""
+    content = read_strict_json(folder / OWN, max_bytes=MAX_CONFIG_BYTES)
+    try:
+        builder, layout = str(content["builder"]), from_plain(Layout, content["layout"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder / OWN} is damaged: {error}.", remedy="copy the model folder again") from error
+    network = _find_builder(builder, allow)()
+    _load_weights(network, folder / WEIGHTS)
+    return wrap_backbone(network, layout=layout, width=description.width, builder=builder)
+
+
+def package_of(builder: str) -> str:
+    """The package of a builder.
+
+    Example:
+        >>> package_of("mine.networks:build")
+        'mine'
+    """
+    return builder.partition(":")[0].split(".")[0]
+
+
+def _find_builder(builder: str, allow: Sequence[str]) -> Callable[[], nn.Module]:
     module, _, name = builder.partition(":")
-    package = module.split(".")[0]
+    package = package_of(builder)
     if package not in allow:
         raise ModelError(
             f"This model is built by {builder}; nothing of it is run unless you allow its package.",
             remedy=f'luthier.load_model(path, allow=["{package}"])',
         )
-    function: Callable[[], nn.Module] = getattr(import_module(module), name)
+    try:
+        function: Callable[[], nn.Module] = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(f"{builder} cannot be called: {error}.", remedy="install the package that holds it") from error
     return function
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from luthier.errors import DataError, raise_together
+from luthier.core.names import nearest_name
+from luthier.errors import DataError, ModelError, raise_together
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
 from luthier.models.processors import ImageProcessor, Processor
 from luthier.package.folder import ModelDescription, load_folder, read_description
@@ -126,8 +127,18 @@ def load_model(path: str | Path, *, device: str = "auto", allow: Sequence[str] =
 
 
 def model_folder(path: str | Path) -> Path:
-    """The model folder that a path stands for."""
+    """The model folder that a path stands for.
+
+    Raises:
+        ModelError: there is none.
+    """
     folder = Path(path)
+    if folder.is_file():
+        raise ModelError(f"{folder} is a file; a model is a folder.", remedy="name the model first, then the data")
+    if not folder.is_dir():
+        guess = nearest_name(folder.name, [item.name for item in folder.parent.iterdir()]) if folder.parent.is_dir() else None
+        hint = f" Did you mean '{folder.parent / guess}'?" if guess else ""
+        raise ModelError(f"There is no folder {folder}.{hint}", remedy=str(folder.parent / guess) if guess else "ls runs")
     inner = folder / "model"
     folder = inner if inner.is_dir() and not (folder / "luthier.json").is_file() else folder
     read_description(folder)

@@ -141,15 +141,16 @@ def _input_column(model: Model, table: pa.Table, text: str | None, source: Path)
         if reads != "image":
             raise DataError(f"The model reads {reads}s; {source} holds pictures.", remedy="name a table with the texts")
         return "image"
-    names = [name for name in table.column_names if name not in (EXAMPLE_ID, ROW_FAULT)]
+    names: list[str] = [name for name in table.column_names if name not in (EXAMPLE_ID, ROW_FAULT)]
     wanted = text or str(model.description.columns.get(model.task.roles[0], ""))
     if wanted in names:
         return wanted
     if text is None and len(names) == 1:
         return names[0]
     guess = nearest_name(wanted, names) or names[0]
+    remedy = f"--text {guess}" if reads == "text" else "--text COLUMN, the one that holds the paths of the pictures"
     shown = ", ".join(f"'{name}'" for name in names)
-    raise DataError(f"The model reads the column '{wanted}'; {source} has {shown}.", remedy=f"--text {guess}")
+    raise DataError(f"The model reads {reads}s from the column '{wanted}'; {source} has {shown}.", remedy=remedy)
 
 
 def _answer(model: Model, table: pa.Table, column: str, tally: _Tally, *, probs: bool, base: Path) -> pa.Table:

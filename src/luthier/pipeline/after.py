@@ -7,12 +7,12 @@ from typing import Any
 from luthier.core.decision import Decision
 from luthier.core.manifest import write_manifest
 from luthier.core.progress import Observer
-from luthier.core.storage import atomic_folder, write_json
+from luthier.core.storage import write_json
 from luthier.evaluation.card import EvidenceCard, RunFacts, build_card
 from luthier.evaluation.predictions import write_predictions
 from luthier.evaluation.records import Predictions
 from luthier.package.card import write_card
-from luthier.package.folder import ModelDescription, save_model
+from luthier.package.folder import ModelDescription, package_of, save_model
 from luthier.package.model import load_model
 from luthier.pipeline.before import Before
 from luthier.pipeline.choose import Chosen
@@ -42,8 +42,7 @@ def measure_after(
     winner = [result for result in results if result.kept][-1]
     model_path = folder.path / "model"
     description = describe_model(prepared, chosen, model)
-    with atomic_folder(model_path) as temporary:
-        save_model(temporary, model, chosen.processor, description, companions=chosen.source.folder)
+    save_model(model_path, model, chosen.processor, description, companions=chosen.source.folder)
     tuned = _predict_test(prepared, chosen, folder)
     card = _card(spec, prepared, chosen, before, results, winner, tuned)
     write_json(folder.path / "metrics.json", card.metrics)
@@ -59,7 +58,6 @@ def measure_after(
 
 def describe_model(prepared: Prepared, chosen: Chosen, model: TunedModel) -> ModelDescription:
     """What `luthier.json` says of the model."""
-    source = chosen.source
     return ModelDescription(
         modality=prepared.task.modality,
         state=chosen.state,
@@ -67,19 +65,29 @@ def describe_model(prepared: Prepared, chosen: Chosen, model: TunedModel) -> Mod
         pooling=chosen.backbone.layout.pooling,
         width=chosen.backbone.width,
         precision=chosen.precision,
-        base={
-            "name": source.name,
-            "revision": source.revision,
-            "weights_sha256": source.weights_sha256,
-            "licence": source.licence,
-        },
+        base=_origin(chosen),
         columns=dict(prepared.dataset.schema.roles),
     )
 
 
+def _origin(chosen: Chosen) -> dict[str, str | None]:
+    """Where the pre-trained weights come from; of a backbone of one's own nothing is known but its class."""
+    source = chosen.source
+    if chosen.weights_key != source.weights_sha256:
+        return {"name": type(chosen.backbone.network).__name__}
+    return {
+        "name": source.name,
+        "hub_id": source.entry.hub_id if source.entry else None,
+        "revision": source.revision,
+        "weights_sha256": source.weights_sha256,
+        "licence": source.licence,
+    }
+
+
 def _predict_test(prepared: Prepared, chosen: Chosen, folder: RunFolder) -> Predictions:
     """Test predictions of the model as it was saved: what is served is what was measured."""
-    saved = load_model(folder.path, device=chosen.device)
+    builder = chosen.backbone.builder
+    saved = load_model(folder.path, device=chosen.device, allow=[package_of(builder)] if builder else [])
     rows = chosen.parts["test"]
     decoded = prepared.task.decode(saved.outputs(chosen.inputs, rows))
     return prepared.task.predictions(chosen.table.take(rows), decoded, chosen.state, prepared.dataset.schema.roles)
@@ -127,6 +135,7 @@ def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen, folder: Ru
         "training.precision": chosen.precision,
         "training.threads": chosen.threads,
         "output.out": str(folder.path),
+        "output.overwrite": False,
         **{f"data.{role}": roles[role] for role in ("target", "text", "image", "group", "time") if role in roles},
     }
     if spec.model.name is None:

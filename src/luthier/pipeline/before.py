@@ -1,7 +1,9 @@
 """Measure before: one pass of the frozen model over all rows, the models that need no tuning, and the probe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from luthier.core.environment import cache_folder
 from luthier.core.process import Cost, Stopwatch
 from luthier.core.progress import Observer
 from luthier.core.storage import format_bytes
+from luthier.errors import ResourceError
 from luthier.evaluation.display import format_score
 from luthier.evaluation.records import Predictions
 from luthier.features.passes import Features, PassSettings, compute_features, plan_boundary, to_device
@@ -56,7 +59,8 @@ def measure_before(spec: TuneSpec, prepared: Prepared, chosen: Chosen, rungs: Se
     rehearse(chosen)
     settings, decision, boundaries = choose_store(spec, chosen, rungs)
     observer.decided(decision)
-    features = compute_features(chosen.backbone, chosen.inputs, settings, boundary_rows=boundaries, observer=observer)
+    with _naming_the_cache():
+        features = compute_features(chosen.backbone, chosen.inputs, settings, boundary_rows=boundaries, observer=observer)
     if features.reused:
         observer.note("the model's features of these rows were found on disk")
     trim(settings.root, limit_bytes=STORE_LIMIT_BYTES)
@@ -77,6 +81,17 @@ def measure_before(spec: TuneSpec, prepared: Prepared, chosen: Chosen, rungs: Se
     return Before(features=features, probe=probe, test=test, validation=validation, cost=cost, decisions=[decision])
 
 
+@contextmanager
+def _naming_the_cache() -> Iterator[None]:
+    """A full disk here is the cache's, which `--out` does not move."""
+    try:
+        yield
+    except ResourceError as error:
+        raise ResourceError(
+            error.problem, remedy="free some space, or set LUTHIER_CACHE to a folder on another disk"
+        ) from error
+
+
 def rehearse(chosen: Chosen) -> None:
     """Let the backbone see two rows, so that it knows the shapes of its parts."""
     rows = np.arange(min(2, len(chosen.inputs.lengths)))
@@ -90,8 +105,9 @@ def choose_store(
     kind: StoreType = spec.training.store if spec.training.store in ("float32", "bfloat16", "int8") else chosen.precision  # type: ignore[assignment]
     settings = PassSettings(
         identity={
-            "weights": chosen.source.weights_sha256,
+            "weights": chosen.weights_key,
             "model": chosen.source.model_type,
+            "transformers": version("transformers"),
             "processor": chosen.processor.fingerprint(),
             "device": chosen.device,
             "threads": chosen.threads,

@@ -1,8 +1,10 @@
 """Choose the pre-trained model, the device and the precision; encode every row once."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 from jaxtyping import Int
@@ -17,6 +19,7 @@ from luthier.models.backbone import Backbone
 from luthier.models.load import choose_attention, load_backbone
 from luthier.models.processors import Processor, TextProcessor, choose_max_length, load_processor
 from luthier.models.source import PretrainedFolder, resolve_model
+from luthier.package.folder import refuse_unsavable
 from luthier.pipeline.prepare import Prepared
 from luthier.spec import TuneSpec
 from luthier.tasks.inputs import Inputs
@@ -38,6 +41,7 @@ class Chosen:
         rows: Raw inputs (texts, paths).
         inputs: Encoded inputs.
         targets: Label indices; -1 for labels that train does not have.
+        weights_key: What features computed by this backbone are found again by.
     """
 
     source: PretrainedFolder
@@ -52,6 +56,7 @@ class Chosen:
     device: str
     precision: str
     threads: int
+    weights_key: str
     decisions: Sequence[Decision[Any]]
 
 
@@ -63,6 +68,8 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     """
     task = prepared.task
     observer.stage("Choose")
+    if backbone is not None:
+        refuse_unsavable(backbone)
     source = resolve_model(spec.model, modality=task.modality, near=prepared.root)
     device = choose_device(spec.training.device)
     precision = choose_precision(spec.training.precision, device=device.value)
@@ -79,7 +86,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         observer.decided(made)
     longest = processor.max_length if isinstance(processor, TextProcessor) else 1
     attention = choose_attention(device.value, longest)
-    loaded = backbone or load_backbone(source, pooling=spec.model.pooling, attention=attention)
+    loaded = copy.deepcopy(backbone) if backbone else load_backbone(source, pooling=spec.model.pooling, attention=attention)
     return Chosen(
         source=source,
         backbone=loaded,
@@ -93,6 +100,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         device=device.value,
         precision=precision.value,
         threads=threads.value,
+        weights_key=source.weights_sha256 if backbone is None else f"own-{uuid4().hex}",
         decisions=decisions,
     )
 

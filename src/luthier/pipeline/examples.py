@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
@@ -23,7 +25,7 @@ def example_texts(spec: TuneSpec, prepared: Prepared, chosen: Chosen, ids: Seque
         return {}
     table = prepared.dataset.table
     places = {name: row for row, name in enumerate(table.column(EXAMPLE_ID).to_pylist())}
-    rows = [places[name] for name in ids if name in places]
+    rows = np.array([places[name] for name in ids if name in places], dtype=np.int64)  # typed also where there are none
     values = prepared.task.rows(table.take(rows), prepared.dataset.schema.roles)
     names = [name for name in ids if name in places]
     if prepared.task.modality == "image":

@@ -11,6 +11,7 @@ from luthier.core.decision import Decision
 from luthier.core.names import count_of
 from luthier.core.progress import Observer, Quiet
 from luthier.data.dataset import PARTS
+from luthier.errors import UsageError
 from luthier.pipeline.before import choose_store, rehearse
 from luthier.pipeline.choose import Chosen, choose_model
 from luthier.pipeline.estimate import (
@@ -26,6 +27,7 @@ from luthier.pipeline.estimate import (
 )
 from luthier.pipeline.prepare import Prepared, prepare
 from luthier.pipeline.records import Plan
+from luthier.pipeline.run_folder import refuse_taken_folder
 from luthier.pipeline.train import choose_rungs
 from luthier.spec import TuneSpec
 from luthier.training.methods.rung import Rung
@@ -56,7 +58,7 @@ def plan(spec: TuneSpec, *, observer: Observer | None = None) -> Plan:
         steps=list(_steps(spec, chosen, rungs, rates, boundaries)),
         memory_bytes=memory_bytes(spec, chosen, rungs, rates),
         disk_bytes=_disk_bytes(chosen, store),
-        worries=worries(prepared, chosen),
+        worries=[*_folder_worry(spec), *worries(prepared, chosen)],
     )
 
 
@@ -107,6 +109,14 @@ def _disk_bytes(chosen: Chosen, store: Decision[str]) -> int:
     return int(store.evidence.get("bytes", 0)) + pooled + weights * BYTES_PER_WEIGHT + companions + predictions + REPORT_BYTES
 
 
+def _folder_worry(spec: TuneSpec) -> list[str]:
+    try:
+        refuse_taken_folder(spec)
+    except UsageError as error:
+        return [f"{error.problem} Try: {error.remedy}"]
+    return []
+
+
 def worries(prepared: Prepared, chosen: Chosen) -> list[str]:
     """What a careful person would want to know before starting: licence, few rows, a coarse test, personal data, imbalance."""
     said = [_licence_worry(chosen), *_size_worries(prepared, chosen)]
@@ -140,10 +150,10 @@ def _size_worries(prepared: Prepared, chosen: Chosen) -> list[str]:
         )
     points = 100 / math.sqrt(max(1, sizes["test"]))
     if points > SMALL_TEST_POINTS:
+        is_made = prepared.split.method != "given" and prepared.split.fractions[2] > 0
+        remedy = "--split 70/10/20 would make it larger" if is_made else "a larger test part would show more"
         said.append(
             f"The test part has {count_of(sizes['test'], 'row')}: accuracy will be known to about ±{points:.0f} points, and "
-            f"smaller differences between models cannot be shown. --split 70/10/20 would make it larger."
-            if prepared.split.method != "given"
-            else f"The test part has {count_of(sizes['test'], 'row')}: accuracy will be known to about ±{points:.0f} points."
+            f"smaller differences between models cannot be shown; {remedy}."
         )
     return said

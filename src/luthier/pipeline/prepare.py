@@ -100,7 +100,7 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
 
     observer.stage("Check")
     findings = [*loaded.findings, *run_checks(dataset, spec.data), *task.check(dataset)]
-    for finding in findings:
+    for finding in (finding for finding in findings if finding.severity != "error"):
         observer.note(_line(finding), level=finding.severity)
     stop_on_errors(findings)
     cleaned = clean(dataset, findings)
@@ -113,7 +113,7 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
         value={name: len(made.parts[name]) for name in PARTS},
         reason=made.reason,
         evidence={"method": made.method, "seed": made.seed},
-        override="--split 80/10/10",
+        override="" if made.method == "given" else "--split 80/10/10",
     )
     observer.decided(decision)
     return Prepared(

@@ -8,45 +8,38 @@ from jaxtyping import Int
 
 from luthier.core.decision import Decision
 from luthier.core.names import count_of
-from luthier.core.process import Cost, StopRequest, Stopwatch
-from luthier.core.progress import Observer
+from luthier.core.process import Cost, Stopwatch
 from luthier.features.probe import fit_probe
 from luthier.pipeline.before import Before
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
-from luthier.pipeline.run_folder import RunFolder
-from luthier.pipeline.train import make_workbench, training_rows
-from luthier.spec import TuneSpec
+from luthier.pipeline.train import training_rows
 from luthier.training.ladder import RungResult, Workbench, rung_settings, use_probe
 from luthier.training.model import TunedModel
 from luthier.training.refit import train_again
 
 
 def refit(
-    spec: TuneSpec,
     prepared: Prepared,
     chosen: Chosen,
     before: Before,
     results: Sequence[RungResult],
     *,
     model: TunedModel,
-    folder: RunFolder,
-    observer: Observer,
-    stop: StopRequest,
+    bench: Workbench,
 ) -> tuple[list[RungResult], Decision[bool]]:
     """Train the kept rungs again, each from the one before, on train and validation; the model holds the outcome.
 
     Returns:
         The results with the refit's cost added to the winner's, their validation scores as they were; and what was done.
     """
-    observer.stage("Refit", "the winner once more, on train and validation")
+    bench.observer.stage("Refit", "the winner once more, on train and validation")
     rows = rows_to_learn(chosen)
-    bench = make_workbench(spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop)
     kept = [result for result in results if result.kept]
     cost = _refit_probe(prepared, chosen, before, rows, model)
     for result in kept[1:]:
         cost = cost + _train_again(chosen, before, bench, result, rows, model)
-    folder.record({"event": "refit_finished", "rows": len(rows), "rungs": [result.rung.name for result in kept], "cost": cost})
+    bench.record({"event": "refit_finished", "rows": len(rows), "rungs": [result.rung.name for result in kept], "cost": cost})
     decision = Decision(
         name="refit",
         value=True,

@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from luthier.core.decision import Decision
 from luthier.core.records import to_json, to_plain
-from luthier.core.storage import append_line, atomic_path, write_json, write_text
+from luthier.core.storage import append_line, atomic_path, cannot_write, write_json, write_text
 from luthier.data.clean import Removal
 from luthier.data.dataset import EXAMPLE_ID, PARTS, Dataset
 from luthier.data.findings import Finding
@@ -60,20 +60,35 @@ class RunFolder:
             parquet.write_table(table, temporary, compression="zstd")
 
 
+def refuse_taken_folder(spec: TuneSpec) -> None:
+    """Raise UsageError if the folder asked for holds something that may not be replaced; told before anything is computed."""
+    if spec.output.out is None:
+        return
+    path = Path(spec.output.out)
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file; a run needs a folder of its own.", remedy=f"--out {path.with_suffix('')}-run")
+    if not path.is_dir() or not any(path.iterdir()) or (spec.output.overwrite and is_run_folder(path)):
+        return
+    what = "an earlier run" if is_run_folder(path) else "other files"
+    remedy = f"--out {path}-2" + (", or --overwrite" if is_run_folder(path) else "")
+    raise UsageError(f"{path} already holds {what}.", remedy=remedy)
+
+
 def open_run_folder(spec: TuneSpec, name: str) -> RunFolder:
-    """Make the folder of a run.
+    """Make the folder of a run; what an earlier run left in it goes, if that was asked for.
 
     Raises:
         UsageError: it exists and holds something, and may not be overwritten.
+        ResourceError: it cannot be made.
     """
+    refuse_taken_folder(spec)
     path = Path(spec.output.out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        if not spec.output.overwrite or not is_run_folder(path):
-            what = "an earlier run" if is_run_folder(path) else "other files"
-            remedy = f"--out {path}-2" + (", or --overwrite" if is_run_folder(path) else "")
-            raise UsageError(f"{path} already holds {what}.", remedy=remedy)
-        _empty(path)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        if path.is_dir():
+            _empty(path)
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
     return RunFolder(path)
 
 

@@ -14,9 +14,9 @@ from luthier.pipeline.choose import choose_model
 from luthier.pipeline.prepare import prepare
 from luthier.pipeline.records import Run
 from luthier.pipeline.refit import refit
-from luthier.pipeline.run_folder import open_run_folder
+from luthier.pipeline.run_folder import open_run_folder, refuse_taken_folder
 from luthier.pipeline.stopping import explain_stop
-from luthier.pipeline.train import choose_rungs, train
+from luthier.pipeline.train import choose_rungs, make_workbench, train
 from luthier.spec import TuneSpec
 
 
@@ -35,6 +35,7 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: Backbone
     keep_freed_memory()
     with stop_on_signals() as stop, explain_stop(spec, stop) as kept:
         with stop.at_once():
+            refuse_taken_folder(spec)
             prepared = prepare(spec, observer=observer)
             chosen = choose_model(spec, prepared, backbone=backbone, observer=observer)
             rungs = choose_rungs(spec, chosen)
@@ -48,13 +49,12 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: Backbone
 
             before = measure_before(spec, prepared, chosen, rungs, observer=observer)
             kept.has_features = True
-        model, results = train(spec, prepared, chosen, before, rungs, folder=folder, observer=observer, stop=stop)
+            bench = make_workbench(spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop)
+        model, results = train(spec, prepared, chosen, before, rungs, bench=bench)
         decisions: list[Decision[Any]] = [ladder_decision(results, prepared.task.primary_measure, spec.training.method)]
         observer.decided(decisions[0])
         if spec.training.refit:
-            results, again = refit(
-                spec, prepared, chosen, before, results, model=model, folder=folder, observer=observer, stop=stop
-            )
+            results, again = refit(prepared, chosen, before, results, model=model, bench=bench)
             decisions.append(again)
             observer.decided(again)
         with stop.at_once():

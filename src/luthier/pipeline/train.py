@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -44,9 +45,7 @@ def train(
     before: Before,
     rungs: Sequence[Rung],
     *,
-    folder: RunFolder,
-    observer: Observer,
-    stop: StopRequest,
+    bench: Workbench,
 ) -> tuple[TunedModel, list[RungResult]]:
     """Climb; the model holds the weights of the rung that is kept.
 
@@ -54,7 +53,7 @@ def train(
         Stopped: Ctrl-C; everything measured before stays on disk.
         DivergedError: the loss became NaN.
     """
-    observer.stage("Train")
+    bench.observer.stage("Train")
     head = prepared.task.build_head(
         chosen.backbone.width,
         chosen.state,
@@ -65,10 +64,11 @@ def train(
     if spec.training.dropout is not None:
         set_dropout(chosen.backbone, spec.training.dropout)
     model = TunedModel(chosen.backbone, head).to(chosen.device)
+    if chosen.backbone.has_maps:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time of the default layout
     use_probe(model, before.probe)
     first = first_result(model, rungs[0], before.validation, measure=prepared.task.primary_measure, cost=before.cost["probe"])
-    folder.record(_probe_event(first, chosen))
-    bench = make_workbench(spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop)
+    bench.record(_probe_event(first, chosen))
     return model, climb(model, rungs[1:], first, bench, always_keep=spec.training.method != "auto")
 
 
@@ -95,24 +95,8 @@ def make_workbench(
         parts=_parts(chosen, before),
         predict=predict,
         measure=prepared.task.primary_measure,
-        settings=FitSettings(
-            boundary=0,
-            num_epochs=1,
-            batch_size=settings.batch_size,
-            micro_batch=settings.micro_batch or settings.batch_size,
-            learning_rate=0,
-            head_learning_rate=0,
-            schedule=settings.schedule,
-            warmup_fraction=settings.warmup_fraction,
-            weight_decay=settings.weight_decay,
-            max_gradient_norm=settings.max_gradient_norm,
-            patience=settings.patience,
-            evaluations_per_epoch=settings.evaluations_per_epoch,
-            precision=chosen.precision,
-            device=chosen.device,
-            seed=settings.seed,
-            primary=prepared.task.primary_measure,
-        ),
+        measures=prepared.task.measures,
+        settings=_fit_settings(spec, chosen),
         rates={
             "num_epochs": settings.num_epochs,
             "learning_rate": settings.learning_rate,
@@ -123,6 +107,28 @@ def make_workbench(
         record=folder.record,
         stop=stop,
         budget_seconds=settings.budget,
+    )
+
+
+def _fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
+    """What the spec says about the loop; boundary, epochs and rates are filled in by each rung."""
+    settings = spec.training
+    return FitSettings(
+        boundary=0,
+        num_epochs=1,
+        batch_size=settings.batch_size,
+        micro_batch=settings.micro_batch or settings.batch_size,
+        learning_rate=0,
+        head_learning_rate=0,
+        schedule=settings.schedule,
+        warmup_fraction=settings.warmup_fraction,
+        weight_decay=settings.weight_decay,
+        max_gradient_norm=settings.max_gradient_norm,
+        patience=settings.patience,
+        evaluations_per_epoch=settings.evaluations_per_epoch,
+        precision=chosen.precision,
+        device=chosen.device,
+        seed=settings.seed,
     )
 
 

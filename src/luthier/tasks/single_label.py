@@ -99,7 +99,7 @@ class SingleLabel(ABC):
     def columns(self, decoded: Float[np.ndarray, "N C"], state: TaskState, *, probs: bool) -> Mapping[str, Sequence[Any]]:
         """`prediction` and `confidence`; with `probs` one column for each label."""
         best = decoded.argmax(axis=1)
-        columns: dict[str, Sequence[Any]] = {
+        columns: dict[str, Any] = {
             "prediction": [state.labels[place] for place in best],
             "confidence": decoded[np.arange(len(decoded)), best].astype(np.float32),
         }

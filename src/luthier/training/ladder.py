@@ -17,13 +17,14 @@ from torch import Tensor
 
 from luthier.core.process import Cost, StopRequest, Stopwatch
 from luthier.core.progress import Observer
+from luthier.errors import DivergedError
 from luthier.evaluation.compare import paired_standard_error
 from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import Predictions
 from luthier.features.probe import Probe
 from luthier.models.heads import LinearHead
 from luthier.training.data import TrainingRows
-from luthier.training.loop import FitResult, FitSettings, Loss, Record, fit
+from luthier.training.loop import FitResult, FitSettings, Loss, Objective, Record, fit
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
 
@@ -64,6 +65,7 @@ class Workbench:
         parts: Boundary -> (train, validation) rows, from the store where there is one; boundary 0 is always there.
         predict: Validation outputs -> predictions.
         measure: Name of the measure that decides.
+        measures: Those that the journal keeps of each evaluation; the deciding one among them.
         settings: Of the loop; boundary, epochs and rates are filled in by each rung.
         rates: What the user fixed: num_epochs, learning_rate, head_learning_rate (None: the rung's default).
     """
@@ -71,6 +73,7 @@ class Workbench:
     parts: Mapping[int, tuple[TrainingRows, TrainingRows]]
     predict: Predict
     measure: str
+    measures: Sequence[str]
     settings: FitSettings
     rates: Mapping[str, float | None]
     loss: Loss
@@ -126,7 +129,15 @@ def climb(
         if number and bench.budget_seconds is not None and watch.read().wall_seconds > bench.budget_seconds:
             bench.observer.note(f"The budget is spent: {rung.name} is not tried.", level="warning")
             break
-        result = _try(model, rung, best, bench, always_keep=always_keep)
+        try:
+            result = _try(model, rung, best, bench, always_keep=always_keep)
+        except DivergedError as error:
+            if always_keep:
+                raise
+            bench.observer.note(f"{rung.name}: not kept. {error.problem}", level="warning")
+            _restore(model, best.weights)
+            without_gain += 1
+            continue
         results.append(result)
         without_gain = 0 if result.kept else without_gain + 1
         if result.kept:
@@ -148,15 +159,14 @@ def _try(model: TunedModel, rung: Rung, best: RungResult, bench: Workbench, *, a
         bench.record({"rung": rung.name, **event})
 
     def score(outputs: Float[np.ndarray, "N C"]) -> Mapping[str, float]:
-        return scores_of(bench.predict(outputs), (bench.measure, "macro_f1", "log_loss"))
+        return scores_of(bench.predict(outputs), bench.measures)
 
     done: FitResult = fit(
         model,
         train,
         validation,
         settings,
-        loss=bench.loss,
-        score=score,
+        objective=Objective(loss=bench.loss, score=score, primary=bench.measure, direction=MEASURES[bench.measure].direction),
         observer=bench.observer,
         record=record,
         stop=bench.stop,
@@ -164,7 +174,7 @@ def _try(model: TunedModel, rung: Rung, best: RungResult, bench: Workbench, *, a
     predictions = bench.predict(done.outputs)
     result_score = score_of(predictions, bench.measure)
     kept, reason, error = _judge(predictions, result_score, best, bench.measure, always_keep=always_keep)
-    difference = result_score - best.score
+    difference = gain_of(result_score, best.score, bench.measure)
     bench.record(_finished(rung, result_score, difference, error, kept, reason, done))
     bench.observer.note(f"{rung.name}: {bench.measure} {result_score:.2%} on validation ({difference:+.2%}); {reason}")
     return RungResult(
@@ -183,7 +193,7 @@ def _judge(
     predictions: Predictions, score: float, best: RungResult, measure: str, *, always_keep: bool
 ) -> tuple[bool, str, float]:
     error = paired_standard_error(predictions, best.predictions, MEASURES[measure])
-    gain = score - best.score
+    gain = gain_of(score, best.score, measure)
     if always_keep:
         return True, "kept: this method was asked for", error
     if gain > error:
@@ -191,6 +201,16 @@ def _judge(
     if gain > 0:
         return False, f"not kept: within one standard error ({error:.2%}) of {best.rung.name}, which is cheaper", error
     return False, f"not kept: no gain over {best.rung.name}", error
+
+
+def gain_of(score: float, best: float, measure: str) -> float:
+    """By how much a score is better than another, whichever way the measure points.
+
+    Example:
+        >>> gain_of(0.25, 0.5, "log_loss"), gain_of(0.25, 0.5, "accuracy")
+        (0.25, -0.25)
+    """
+    return score - best if MEASURES[measure].direction == "higher" else best - score
 
 
 def rung_settings(rung: Rung, bench: Workbench) -> FitSettings:

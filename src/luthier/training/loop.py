@@ -15,6 +15,7 @@ from luthier.core.progress import Observer, counted
 from luthier.core.seeding import generator_for, seed_for
 from luthier.data.batches import epoch_batches
 from luthier.errors import DivergedError, Stopped
+from luthier.evaluation.records import Direction
 from luthier.training.data import TrainingRows
 from luthier.training.device import autocast
 from luthier.training.early_stopping import EarlyStopping
@@ -33,7 +34,6 @@ class FitSettings:
 
     Attributes:
         boundary: First block that trains.
-        primary: The score by which the best step is kept.
     """
 
     boundary: int
@@ -51,7 +51,28 @@ class FitSettings:
     precision: str
     device: str
     seed: int
-    primary: str = "accuracy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """What training lowers, and what decides which step is best.
+
+    Attributes:
+        loss: (outputs, targets) -> LossSum of a micro-batch.
+        score: Validation outputs -> scores by measure; `primary` is among them.
+        primary: The measure that decides.
+        direction: Whether more of it is better.
+    """
+
+    loss: Loss
+    score: Score
+    primary: str
+    direction: Direction = "higher"
+
+    @property
+    def sign(self) -> int:
+        """1 if more is better, else -1."""
+        return 1 if self.direction == "higher" else -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +100,7 @@ def fit(
     validation: TrainingRows,
     settings: FitSettings,
     *,
-    loss: Loss,
-    score: Score,
+    objective: Objective,
     observer: Observer,
     record: Record,
     stop: StopRequest,
@@ -89,8 +109,6 @@ def fit(
 
     Args:
         model: Gets the weights of the best step.
-        loss: (outputs, targets) -> LossSum of a micro-batch.
-        score: Validation outputs -> scores, higher is better; `settings.primary` is among them.
         record: Receives what goes into the journal.
         stop: Looked at after each step.
 
@@ -106,13 +124,13 @@ def fit(
     losses: list[float] = []
     best: tuple[int, Mapping[str, float], np.ndarray, dict[str, Tensor]] | None = None
     with model.tuning(settings.boundary) as trainable, counted(observer, "train", num_steps, "steps"), starting(model, train):
-        for step, value in train_steps(model, train, settings, loss=loss, trainable=trainable, record=record):
+        for step, value in train_steps(model, train, settings, loss=objective.loss, trainable=trainable, record=record):
             losses.append(value)
             observer.advance(1, f"loss {value:.3f}")
             if step % evaluate_every == 0 or step == num_steps or stop:
                 outputs = predict_rows(model, validation, settings)
-                scores = score(outputs)
-                is_over = early_stopping.update(scores[settings.primary])
+                scores = objective.score(outputs)
+                is_over = early_stopping.update(objective.sign * scores[objective.primary])
                 epoch = step / steps_per_epoch
                 record({"event": "evaluation", "step": step, "epoch": epoch, "scores": scores, "best": early_stopping.is_best})
                 if early_stopping.is_best:
@@ -208,22 +226,29 @@ def _train_step(
     trainable: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
 ) -> tuple[float, float]:
-    """One optimizer update over the whole batch, micro-batch by micro-batch; the loss is its mean over all examples."""
+    """One optimizer update over the whole batch, micro-batch by micro-batch.
+
+    The loss is the mean over all units (examples, tokens, boxes) of the whole batch, however it is cut: sums are added up, and
+    gradients divided once by the weight of all.
+    """
     model.training_mode()
     optimizer.zero_grad(set_to_none=True)
-    total = 0.0
+    total = weight = 0.0
     for start in range(0, len(places), settings.micro_batch):
         micro_batch = train.batch(places[start : start + settings.micro_batch])
         with autocast(settings.device, settings.precision):
             outputs = model(micro_batch.inputs, micro_batch.stored)
         part = loss(outputs, micro_batch.targets)
-        mean = part.sum / len(places)
-        mean.backward()
-        total += float(mean.detach())
+        part.sum.backward()
+        total += float(part.sum.detach())
+        weight += part.weight
+    for parameter in trainable.values():
+        if parameter.grad is not None:
+            parameter.grad /= weight
     norm = nn.utils.clip_grad_norm_(list(trainable.values()), settings.max_gradient_norm)
     if math.isfinite(total) and math.isfinite(norm):
         optimizer.step()
-    return total, float(norm)
+    return total / weight, float(norm)
 
 
 def predict_rows(model: TunedModel, part: TrainingRows, settings: FitSettings) -> Float[np.ndarray, "N C"]:

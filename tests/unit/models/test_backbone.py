@@ -61,6 +61,41 @@ class SideToy(Toy):
         return self.norm(hidden + first)
 
 
+class DictToy(PureToy):
+    """Its blocks return neither a tensor nor a tuple."""
+
+    class Block(nn.Linear):
+        def forward(self, hidden: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+            return {"hidden": super().forward(hidden)}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([self.Block(WIDTH, WIDTH) for _ in range(4)])
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden = self.embed(input_ids)
+        for block in self.blocks:
+            hidden = block(hidden)["hidden"]
+        return self.norm(hidden)
+
+
+class WideningToy(PureToy):
+    """What enters block 2 does not fit into the sum before block 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = nn.Parameter(torch.ones(WIDTH))
+        sizes = (WIDTH, 2 * WIDTH, 2 * WIDTH, 2 * WIDTH)
+        self.blocks = nn.ModuleList([nn.Linear(size, 2 * WIDTH) for size in sizes])
+        self.norm = nn.LayerNorm(2 * WIDTH)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden = self.embed(input_ids) + self.offset
+        for block in self.blocks:
+            hidden = block(hidden)
+        return self.norm(hidden)
+
+
 def build_toy() -> nn.Module:
     """Named as a builder below."""
     return PureToy()
@@ -223,53 +258,42 @@ class TestAnyNetwork:
         assert fault == "this network computes something else when it starts at block 2"
 
     def test_a_network_that_breaks_when_blocks_are_skipped_is_found_out(self) -> None:
-        class Counting(PureToy):
-            def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-                hidden = self.embed(input_ids)
-                for block in self.blocks:
-                    hidden = block(hidden.view(*input_ids.shape, WIDTH)).transpose(1, 2).contiguous().transpose(1, 2)
-                return self.norm(hidden[:, :, : self.blocks[0](hidden).unflatten(-1, (2, 3)).shape[-1] * 2])
-
-        fault = replay_fault(chosen(wrap_backbone(seeded(Counting), width=WIDTH)), [2])
-        assert fault == "" or "cannot start at block 2" in fault or "computes something else" in fault
+        for kind, width in ((WideningToy, 2 * WIDTH), (DictToy, WIDTH)):
+            fault = replay_fault(chosen(wrap_backbone(seeded(kind), width=width)), [2])
+            assert fault.startswith("this network cannot start at block 2 (")
 
     def test_it_is_saved_with_its_builder_and_loaded_only_where_that_is_allowed(self, tmp_path: Path) -> None:
-        source = tiny_text_model(tmp_path / "tiny")
-        processor = load_processor(source, "text")
         package = __name__.split(".")[0]
-        model = TunedModel(
-            wrap_backbone(seeded(PureToy).eval(), width=WIDTH, builder=f"{__name__}:build_toy"),
-            LinearHead(WIDTH, 2, dropout=0.0, seed=0),
-        )
-        description = ModelDescription(
-            modality="text",
-            state=TaskState(task="text-classification", labels=("a", "b")),
-            head=model.head.settings(),
-            pooling="mean",
-            width=WIDTH,
-            precision="float32",
-        )
-        save_model(tmp_path / "model", model, processor, description)
+        layout = Layout(stem=("embed",), blocks=("blocks.0", "blocks.1", "blocks.2", "blocks.3"), pooling="last")
+        backbone = wrap_backbone(seeded(PureToy).eval(), width=WIDTH, layout=layout, builder=f"{__name__}:build_toy")
+        model = save(backbone, tmp_path)
         with pytest.raises(ModelError, match="nothing of it is run") as caught:
             load_folder(tmp_path / "model")
         assert f'allow=["{package}"]' in caught.value.remedy
         loaded, _, _ = load_folder(tmp_path / "model", allow=[package])
         assert torch.equal(loaded(inputs()), model(inputs()))
+        assert loaded.backbone.layout == layout
 
     def test_without_a_builder_it_cannot_be_saved(self, tmp_path: Path) -> None:
-        model = TunedModel(wrap_backbone(seeded(PureToy), width=WIDTH), LinearHead(WIDTH, 2, dropout=0.0, seed=0))
-        processor = load_processor(tiny_text_model(tmp_path / "tiny"), "text")
-        description = ModelDescription(
-            modality="text",
-            state=TaskState(task="text-classification", labels=("a", "b")),
-            head=model.head.settings(),
-            pooling="mean",
-            width=WIDTH,
-            precision="float32",
-        )
-        with pytest.raises(ModelError, match="PureToy cannot be saved") as caught:
-            save_model(tmp_path / "model", model, processor, description)
+        with pytest.raises(ModelError, match=r"PureToy .* be saved: nothing says how") as caught:
+            save(wrap_backbone(seeded(PureToy), width=WIDTH), tmp_path)
         assert "builder=" in caught.value.remedy
+
+
+def save(backbone: Backbone, folder: Path) -> TunedModel:
+    """Save the backbone with a head and the tokenizer of a tiny model."""
+    head = LinearHead(WIDTH, 2, dropout=0.0, seed=0)
+    model = TunedModel(backbone, head)
+    description = ModelDescription(
+        modality="text",
+        state=TaskState(task="text-classification", labels=("a", "b")),
+        head=head.settings(),
+        pooling=backbone.layout.pooling,
+        width=WIDTH,
+        precision="float32",
+    )
+    save_model(folder / "model", model, load_processor(tiny_text_model(folder / "tiny"), "text"), description)
+    return model
 
 
 def chosen(backbone: Backbone) -> SimpleNamespace:

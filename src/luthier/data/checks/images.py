@@ -15,7 +15,7 @@ from luthier.data.wording import name_rows, share_of
 from luthier.errors import MissingExtraError
 
 NAME = "images"
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 50_000_000  # what models/image_processor.py reads at most: the two may not import each other
 MIN_SIDE = 8
 _THREADS = 4
 _PLACEHOLDER = re.compile(r"not[-_ ]?found|no[-_ ]?image|placeholder|unavailable", re.IGNORECASE)
