@@ -8,7 +8,7 @@ from pathlib import Path
 # Two test processes with two threads each on two cores wait for each other most of the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import pytest  # noqa: E402
+import pytest
 
 SHARED = Path(os.environ.get("LUTHIER_SHARED", Path(__file__).parents[1].parent / "shared"))
 REQUIRED = set(filter(None, os.environ.get("LUTHIER_REQUIRE", "").split(",")))

@@ -97,7 +97,7 @@ def text_run(tickets: Path, text_model: Path, tmp_path_factory: pytest.TempPathF
 
 
 def make_pictures(folder: Path, number: int, *, seed: int = 0, labels: Sequence[str] = ("circle", "cross", "stripes")) -> Path:
-    """Pictures of 40 x 36 pixels in sub-folders by class: a shape in its colour. Random networks scatter noise, so there is little."""
+    """Pictures of 40 x 36 pixels by class: a shape in its colour. Random networks scatter noise, so there is little of it."""
     from PIL import Image
 
     generator = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""What wrong input gets, on the real command path: exit code 2, what was expected and found, what to type, nothing half-written."""
+"""What wrong input gets, on the real command path: exit code 2, what was found, what to type, nothing half-written."""
 
 import json
 from collections.abc import Sequence

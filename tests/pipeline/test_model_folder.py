@@ -175,7 +175,7 @@ def test_tune_refuses_a_dangerous_model_before_anything_is_written(kind: str, ti
             (model / "modeling_bad.py").write_text("raise SystemExit")
         case _:
             edit(model / "config.json", auto_map={"AutoModel": "modeling_bad.Model"})
-    with pytest.raises(ModelError, match="can run code|program code|run code") as caught:
+    with pytest.raises(ModelError, match=r"can run code|program code|run code") as caught:
         luthier.tune(tickets, target="topic", model=str(model), out=str(tmp_path / "run"))
     assert caught.value.remedy
     assert not (tmp_path / "run").exists()

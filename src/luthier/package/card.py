@@ -58,7 +58,7 @@ def _summary(metrics: Metrics, description: ModelDescription, *, data: Mapping[s
     low, high = (format_score(metrics.primary_measure, value) for value in (interval.low, interval.high))
     warning = ""
     if metrics.verdict == "do not keep":
-        warning = f"\n\n**Not recommended for use**: {metrics.recommended} does as well without tuning."
+        warning = f"\n\n**Not recommended for use**: what the card recommends instead is `{metrics.recommended}`."
     return (
         f"# {data['name']}: {metrics.task.replace('-', ' ')}\n\n"
         f"`{description.base.get('name')}`, tuned on {data['name']} by the method `{method}`. {_sentence(headline(metrics))} "
