@@ -95,7 +95,7 @@ def test_refit_learns_from_validation_too_and_keeps_the_choice(tickets: Path, te
     assert not np.array_equal(*heads)
     journal = [json.loads(line) for line in (again.folder / "journal.jsonl").read_text().splitlines()]
     finished = next(event for event in journal if event["event"] == "refit_finished")
-    assert (finished["rows"], finished["rungs"]) == (270, ["probe", "top-blocks:1"])
+    assert (finished["rows"], finished["rung"]) == (270, "top-blocks:1")
     steps = [event for event in journal if event["event"] == "refit_step"]
     best = next(event for event in journal if event["event"] == "rung_finished" and event["rung"] == "top-blocks:1")[
         "best_step"

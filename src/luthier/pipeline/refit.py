@@ -28,27 +28,26 @@ def refit(
     model: TunedModel,
     bench: Workbench,
 ) -> tuple[list[RungResult], Decision[bool]]:
-    """Train the kept rungs again, each from the one before, on train and validation; the model holds the outcome.
+    """Train the probe and the kept rung again on train and validation; the model holds the outcome.
 
     Returns:
         The results with the refit's cost added to the winner's, their validation scores as they were; and what was done.
     """
     bench.observer.stage("Refit", "the winner once more, on train and validation")
     rows = rows_to_learn(chosen)
-    kept = [result for result in results if result.kept]
+    winner = [result for result in results if result.kept][-1]
     cost = _refit_probe(prepared, chosen, before, rows, model)
-    for result in kept[1:]:
-        cost = cost + _train_again(chosen, before, bench, result, rows, model)
-    bench.record({"event": "refit_finished", "rows": len(rows), "rungs": [result.rung.name for result in kept], "cost": cost})
+    if winner is not results[0]:
+        cost = cost + _train_again(chosen, before, bench, winner, rows, model)
+    bench.record({"event": "refit_finished", "rows": len(rows), "rung": winner.rung.name, "cost": cost})
     decision = Decision(
         name="refit",
         value=True,
-        reason=f"{kept[-1].rung.name} was trained again on all {count_of(len(rows), 'row')} of train and validation, for as "
+        reason=f"{winner.rung.name} was trained again on all {count_of(len(rows), 'row')} of train and validation, for as "
         "many steps per row as were best; the scores on validation are those from before",
-        evidence={"rungs": {result.rung.name: {"epochs": result.epochs} for result in kept}},
+        evidence={"rung": winner.rung.name, "epochs": winner.epochs},
         override="--no-refit",
     )
-    winner = kept[-1]
     return [replace(one, cost=one.cost + cost) if one is winner else one for one in results], decision
 
 

@@ -1,8 +1,9 @@
 """The ladder: start with the cheapest thing that could work, climb while validation says that it pays, keep the best.
 
-Rules: each rung starts from the best head and weights so far; at least one rung that moves pre-trained weights is tried;
-the climb ends after two rungs in a row without a gain, or when the budget is spent; a dearer rung is kept only if it
-beats the best so far by more than one standard error of the paired difference on validation.
+Rules: each rung starts from the pre-trained weights under the probe's head, the best head there is for them (starting from the
+rung before, which has learnt train by heart, ended worse: docs/lab-notebook.md); at least one rung that moves pre-trained
+weights is tried; the climb ends after two rungs in a row without a gain, or when the budget is spent; a dearer rung is kept
+only if it beats the best so far by more than one standard error of the paired difference on validation.
 """
 
 import math
@@ -129,23 +130,21 @@ def climb(
         if number and bench.budget_seconds is not None and watch.read().wall_seconds > bench.budget_seconds:
             bench.observer.note(f"The budget is spent: {rung.name} is not tried.", level="warning")
             break
+        model.restore(first.weights)
         try:
             result = _try(model, rung, best, bench, always_keep=always_keep)
         except DivergedError as error:
             if always_keep:
                 raise
             bench.observer.note(f"{rung.name}: not kept. {error.problem}", level="warning")
-            _restore(model, best.weights)
             without_gain += 1
             continue
         results.append(result)
         without_gain = 0 if result.kept else without_gain + 1
-        if result.kept:
-            best = result
-        else:
-            _restore(model, best.weights)
+        best = result if result.kept else best
         if without_gain >= MAX_RUNGS_WITHOUT_GAIN:
             break
+    model.restore(best.weights)
     return results
 
 
@@ -267,10 +266,6 @@ def scores_of(predictions: Predictions, measures: Sequence[str]) -> dict[str, fl
 def _changed(model: TunedModel) -> dict[str, Tensor]:
     """A copy of all weights that may differ from the pre-trained ones: the head, and every block trained so far."""
     return {name: value.detach().clone() for name, value in model.state_dict().items() if name in model.touched}
-
-
-def _restore(model: TunedModel, weights: Mapping[str, Tensor]) -> None:
-    model.restore(weights)
 
 
 def _started(model: TunedModel, rung: Rung, settings: FitSettings) -> dict[str, Any]:
