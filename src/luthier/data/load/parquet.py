@@ -32,12 +32,13 @@ def read_parquet(path: Path, settings: DataSettings, *, log: FaultLog) -> Iterat
         with parquet.ParquetFile(path) as file:
             names = _usable(file.schema_arrow, log)
             for batch in file.iter_batches(batch_size=ROWS_PER_PIECE, columns=names):
+                batch.validate(full=True)  # text that is no UTF-8 would only fail where it is read
                 columns = [_plain(batch.column(index)) for index in range(batch.num_columns)]
                 renamed = unique_names(batch.schema.names)
                 numbers = np.arange(log.num_rows + 1, log.num_rows + batch.num_rows + 1)
                 log.num_rows += batch.num_rows
                 yield Piece(table=pa.table(dict(zip(renamed, columns, strict=True))), numbers=numbers)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
             f"{log.file} cannot be read as Parquet: {reason}", remedy="write the file anew: it is damaged"
