@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Int
@@ -121,8 +121,3 @@ class ImageInputs:
     def light_batch(self, rows: Int[np.ndarray, " B"]) -> Batch:
         """Pixels nobody reads: zeros that take no memory."""
         return {"pixel_values": np.broadcast_to(np.zeros((), dtype=np.float32), (len(rows), *self.shape))}
-
-
-def as_arrays(batch: Batch) -> dict[str, Any]:
-    """The batch as a plain dictionary."""
-    return dict(batch)

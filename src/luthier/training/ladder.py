@@ -45,7 +45,7 @@ class RungResult:
         weights: Of everything that differs from the pre-trained model, by name.
         kept: Whether it became the best so far.
         reason: Why, or why not.
-        fraction_trained: Epochs at the best step.
+        epochs: Passes over train at the best step.
     """
 
     rung: Rung
