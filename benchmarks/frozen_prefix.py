@@ -151,7 +151,7 @@ def _fill(bench: Bench, settings: Mapping[str, Any], precision: str) -> Any:
     import numpy as np
 
     from luthier.core.progress import Quiet
-    from luthier.features.passes import PassSettings, compute_features
+    from luthier.features.passes import PassSettings, compute_activations, compute_features
     from luthier.features.probe import fit_probe
     from luthier.training.ladder import use_probe
 
@@ -159,10 +159,12 @@ def _fill(bench: Bench, settings: Mapping[str, Any], precision: str) -> Any:
     train, validation = bench.rows["train"], bench.rows["validation"]
     learnt = np.concatenate([train, validation])  # the first rows of all: test stands behind them
     boundary, inputs = settings["frozen_blocks"], bench.encode([bench.texts[row] for row in learnt])
+    if settings["head"] == "fresh":
+        stores = compute_activations(bench.model.backbone, inputs, place, boundary_rows={boundary: learnt}, observer=Quiet())
+        return stores[boundary]
     features = compute_features(bench.model.backbone, inputs, place, boundary_rows={boundary: learnt}, observer=Quiet())
-    if settings["head"] == "probe":
-        pairs = [(features.pooled[rows], bench.targets[rows]) for rows in (train, validation)]
-        use_probe(bench.model, fit_probe(pairs[0], pairs[1], num_labels=bench.num_labels, normalize=True))
+    pairs = [(features.pooled[rows], bench.targets[rows]) for rows in (train, validation)]
+    use_probe(bench.model, fit_probe(pairs[0], pairs[1], num_labels=bench.num_labels, normalize=True))
     return features.boundaries[boundary]
 
 

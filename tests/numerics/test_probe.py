@@ -54,4 +54,6 @@ def test_standardising_is_folded_into_the_weights() -> None:
     other = fit_probe(moved[0], moved[1], num_labels=NUM_LABELS, normalize=False)
     assert other.penalty == plain.penalty
     np.testing.assert_allclose(probs(other, moved[1][0]), probs(plain, validation[0]), atol=2e-3)
-    np.testing.assert_allclose(plain.logits(validation[0]), validation[0] @ plain.weight.T + plain.bias, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        plain.logits(validation[0]), validation[0] @ plain.best.weight.T + plain.best.bias, rtol=1e-6, atol=1e-6
+    )

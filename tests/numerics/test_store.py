@@ -8,7 +8,7 @@ import torch
 
 from luthier.core.progress import Quiet
 from luthier.core.storage import sha256_of
-from luthier.features.passes import Features, PassSettings, compute_features, plan_boundary, to_device
+from luthier.features.passes import Features, PassSettings, compute_activations, compute_features, plan_boundary, to_device
 from luthier.features.store import StoreType
 from luthier.models.backbone import Backbone, ModelInputs, State
 from luthier.tasks.inputs import TokenInputs
@@ -55,7 +55,33 @@ def run(root: Path, boundaries: tuple[int, ...], *, rows: np.ndarray = ALL, prec
 
 
 def digests(root: Path) -> dict[str, str]:
-    return {str(path.relative_to(root)): sha256_of(path) for path in sorted(root.rglob("*")) if path.is_file()}
+    """Of everything but the record of what the pass has cost."""
+    paths = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != "cost.json"]
+    return {str(path.relative_to(root)): sha256_of(path) for path in paths}
+
+
+def test_what_is_found_on_disk_costs_what_it_has_cost(tmp_path: Path) -> None:
+    first, again = run(tmp_path, (1, 2)), run(tmp_path, (1, 2))
+    assert again.reused and not first.reused
+    assert first.cost.wall_seconds > 0
+    assert again.cost == first.cost == first.boundaries[1].cost == first.boundaries[2].cost
+    more = run(tmp_path, (1, 2), rows=ALL[:9])
+    assert not more.reused
+    assert more.cost.wall_seconds == pytest.approx(first.cost.wall_seconds + more.boundaries[1].cost.wall_seconds)
+
+
+def test_activations_alone_are_those_of_the_whole_pass_to_the_byte(tmp_path: Path) -> None:
+    run(tmp_path / "with features", (1, 2))
+    stores = compute_activations(
+        rehearsed(),
+        inputs_with_duplicates(),
+        settings(tmp_path / "alone"),
+        boundary_rows=dict.fromkeys((1, 2), ALL),
+        observer=Quiet(),
+    )
+    assert set(stores) == {1, 2}
+    whole, alone = digests(tmp_path / "with features"), digests(tmp_path / "alone")
+    assert {name: value for name, value in whole.items() if not name.startswith("pooled")} == alone
 
 
 def test_features_and_activations_are_those_of_single_rows(tmp_path: Path) -> None:

@@ -6,10 +6,9 @@ size suits the processor's cache. Inputs that occur several times are computed o
 
 import copy
 import hashlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from luthier.core.process import Cost, Stopwatch
 from luthier.core.progress import Observer, counted
-from luthier.features.store import ActivationStore, StorePlan, StoreType, StoreWriter, new_store, open_store
+from luthier.features.store import ActivationStore, StorePlan, StoreType, StoreWriter, cost_of, new_store, open_store
 from luthier.models.backbone import Backbone, ModelInputs
 from luthier.tasks.inputs import Inputs
 
@@ -55,13 +55,13 @@ class Features:
         pooled: [N, D] float32, one row per row of the inputs asked for.
         boundaries: Store of what enters each block asked for.
         reused: Whether everything was found on disk.
+        cost: Of the passes that filled the stores, whenever that was: what is found on disk has been paid for once.
     """
 
     pooled: Float[np.ndarray, "N D"]
     boundaries: Mapping[int, ActivationStore]
     reused: bool
-    seconds: float = 0.0
-    plans: Sequence[StorePlan] = field(default=())
+    cost: Cost
 
 
 def frozen_copy(backbone: Backbone, *, precision: str, device: str) -> Backbone:
@@ -115,25 +115,42 @@ def compute_features(
         backbone: After `rehearse`.
         boundary_rows: Block -> rows whose activations are kept.
     """
-    begin = time.perf_counter()
     pooled_plan, pooled_inverse = _plan(backbone, inputs, settings, boundary=None, rows=np.arange(len(inputs.keys)))
-    plans = {
-        boundary: _plan(backbone, inputs, settings, boundary=boundary, rows=rows)[0] for boundary, rows in boundary_rows.items()
-    }
-    found = {plan.name: open_store(plan, settings.root) for plan in [pooled_plan, *plans.values()]}
-    missing = [plan for plan in [pooled_plan, *plans.values()] if found[plan.name] is None]
-    if missing:
-        _fill(backbone, inputs, settings, pooled_plan=pooled_plan, plans=plans, missing=missing, observer=observer)
-        found = {plan.name: open_store(plan, settings.root) for plan in [pooled_plan, *plans.values()]}
-    pooled_store = found["pooled"]
-    assert pooled_store is not None
+    plans = _boundary_plans(backbone, inputs, settings, boundary_rows)
+    every = [pooled_plan, *plans.values()]
+    stores, reused = _open_or_fill(backbone, inputs, settings, every, observer=observer)
     return Features(
-        pooled=pooled_store.read(pooled_inverse, padded=False).numpy(),
-        boundaries={boundary: store for boundary, plan in plans.items() if (store := found[plan.name]) is not None},
-        reused=not missing,
-        seconds=time.perf_counter() - begin,
-        plans=[pooled_plan, *plans.values()],
+        pooled=stores["pooled"].read(pooled_inverse, padded=False).numpy(),
+        boundaries={boundary: stores[plan.name] for boundary, plan in plans.items()},
+        reused=reused,
+        cost=cost_of(stores.values()),
     )
+
+
+def compute_activations(
+    backbone: Backbone,
+    inputs: Inputs,
+    settings: PassSettings,
+    *,
+    boundary_rows: Mapping[int, Int[np.ndarray, " n"]],
+    observer: Observer,
+) -> dict[int, ActivationStore]:
+    """Only what enters some blocks: the pass ends where the last of them begins. Arguments as of `compute_features`."""
+    plans = _boundary_plans(backbone, inputs, settings, boundary_rows)
+    stores, _ = _open_or_fill(backbone, inputs, settings, list(plans.values()), observer=observer)
+    return {boundary: stores[plan.name] for boundary, plan in plans.items()}
+
+
+def _open_or_fill(
+    backbone: Backbone, inputs: Inputs, settings: PassSettings, plans: Sequence[StorePlan], *, observer: Observer
+) -> tuple[dict[str, ActivationStore], bool]:
+    """The store of each plan, by name, and whether all were there; those that are missing are filled in one pass."""
+    found = {plan.name: open_store(plan, settings.root) for plan in plans}
+    missing = [plan for plan in plans if found[plan.name] is None]
+    if missing:
+        _fill(backbone, inputs, settings, missing=missing, observer=observer)
+        found = {plan.name: open_store(plan, settings.root) for plan in plans}
+    return {name: store for name, store in found.items() if store is not None}, not missing
 
 
 def plan_boundary(
@@ -141,6 +158,15 @@ def plan_boundary(
 ) -> StorePlan:
     """The plan of the store of one boundary, to know its size before anything is computed."""
     return _plan(backbone, inputs, settings, boundary=boundary, rows=rows)[0]
+
+
+def _boundary_plans(
+    backbone: Backbone, inputs: Inputs, settings: PassSettings, boundary_rows: Mapping[int, Int[np.ndarray, " n"]]
+) -> dict[int, StorePlan]:
+    return {
+        boundary: plan_boundary(backbone, inputs, settings, boundary=boundary, rows=rows)
+        for boundary, rows in boundary_rows.items()
+    }
 
 
 def _plan(
@@ -187,16 +213,10 @@ def _digest(inputs: Inputs) -> str:
 
 
 def _fill(
-    backbone: Backbone,
-    inputs: Inputs,
-    settings: PassSettings,
-    *,
-    pooled_plan: StorePlan,
-    plans: Mapping[int, StorePlan],
-    missing: Sequence[StorePlan],
-    observer: Observer,
+    backbone: Backbone, inputs: Inputs, settings: PassSettings, *, missing: Sequence[StorePlan], observer: Observer
 ) -> None:
-    """Run the pass over the distinct inputs that some missing store needs."""
+    """Run the pass over the distinct inputs that some missing store needs, no further into the network than they need it."""
+    watch = Stopwatch()
     runner = frozen_copy(backbone, precision=settings.precision, device=settings.device)
     _, first = np.unique(inputs.keys, return_index=True)
     rows = np.sort(first)
@@ -204,8 +224,6 @@ def _fill(
         writers = {plan.name: StoreWriter(plan, stack.enter_context(new_store(plan, settings.root))) for plan in missing}
         places = {plan.name: {key: row for row, key in enumerate(plan.keys.tolist())} for plan in missing}
         wanted = set().union(*places.values())
-        kept = [boundary for boundary, plan in plans.items() if plan.name in writers]
-        captured = stack.enter_context(runner.capturing(kept))
         stack.enter_context(torch.inference_mode())
         stack.enter_context(counted(observer, "features", len(rows), "rows"))
         is_media = not (backbone.rehearsal is not None and backbone.rehearsal.padded)
@@ -215,14 +233,23 @@ def _fill(
             # Batches are the same whatever is missing, so that a store is the same to the byte however it came to be filled.
             if wanted.isdisjoint(inputs.keys[chosen].tolist()):
                 continue
-            state = runner(to_device(inputs.batch(chosen), dtype=PRECISIONS[settings.precision], device=settings.device))
-            values = {f"block-{boundary}": captured[boundary] for boundary in kept}
-            if "pooled" in writers:
-                values["pooled"] = runner.pool(state).float()
-            for name, value in values.items():
+            arrays = to_device(inputs.batch(chosen), dtype=PRECISIONS[settings.precision], device=settings.device)
+            for name, value in _values(runner, arrays, missing).items():
                 _write(writers[name], places[name], inputs.keys[chosen], value)
+        cost = watch.read()
         for writer in writers.values():
-            writer.close()
+            writer.close(cost)
+
+
+def _values(runner: Backbone, inputs: ModelInputs, plans: Sequence[StorePlan]) -> dict[str, torch.Tensor]:
+    """What a batch gives for each store."""
+    boundaries = {plan.name: plan.boundary for plan in plans if plan.boundary is not None}
+    if len(boundaries) == len(plans):
+        captured = runner.activations(inputs, list(boundaries.values()))
+        return {name: captured[boundary] for name, boundary in boundaries.items()}
+    with runner.capturing(list(boundaries.values())) as captured:
+        pooled = runner.pool(runner(inputs)).float()
+    return {"pooled": pooled, **{name: captured[boundary] for name, boundary in boundaries.items()}}
 
 
 def _write(writer: StoreWriter, places: Mapping[bytes, int], keys: np.ndarray, values: torch.Tensor) -> None:

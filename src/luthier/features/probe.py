@@ -15,23 +15,38 @@ from torch import Tensor
 from torch.nn import functional
 
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+START_PENALTY = 1e-1  # chosen on the validation rows of several data sets: docs/lab-notebook.md
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe:
-    """A fitted linear probe on raw pooled features.
+class LinearLayer:
+    """A linear layer on raw pooled features.
 
     Attributes:
         weight: [C, D].
         bias: [C].
+    """
+
+    weight: Float[np.ndarray, "C D"]
+    bias: Float[np.ndarray, " C"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A fitted linear probe.
+
+    Attributes:
+        best: With the penalty that is best on validation: the probe that is scored, and kept where nothing beats it.
+        start: With a strong penalty: the head under which blocks are tuned. It points the same way, but leaves some of the
+            loss for the blocks to learn from; under a head that was fitted to the end they hardly move, or move wrongly.
         normalize: Whether features are scaled to length one before.
         penalty: The L2 penalty chosen.
         validation_loss: Mean cross-entropy on validation.
         tried: Penalty -> validation loss.
     """
 
-    weight: Float[np.ndarray, "C D"]
-    bias: Float[np.ndarray, " C"]
+    best: LinearLayer
+    start: LinearLayer
     normalize: bool
     penalty: float
     validation_loss: float
@@ -39,7 +54,7 @@ class Probe:
 
     def logits(self, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N C"]:
         """Logits of pooled features."""
-        return np.asarray((unit_length(features) if self.normalize else features) @ self.weight.T + self.bias)
+        return np.asarray((unit_length(features) if self.normalize else features) @ self.best.weight.T + self.best.bias)
 
 
 def unit_length(features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
@@ -55,7 +70,7 @@ def fit_probe(
     normalize: bool,
     penalties: Sequence[float] = PENALTIES,
 ) -> Probe:
-    """Fit one probe for each penalty, from the strongest to the weakest, each from the last; keep the best on validation.
+    """Fit one probe for each penalty, from the strongest to the weakest, each from the last; choose the best on validation.
 
     Features are centred on the training part's mean and scaled by one number, their overall deviation; both are folded into
     the weights, so that the result is one linear layer on the features as they come. Scaling each feature by its own
@@ -81,24 +96,27 @@ def fit_probe(
     known = torch.from_numpy(validation[1] >= 0)
     others, other_targets = others[known], torch.from_numpy(validation[1])[known]
     weights = torch.zeros(num_labels, features.shape[1] + 1)
-    best: tuple[float, float, Tensor] | None = None
+    fitted: dict[float, Tensor] = {}
     tried = {}
-    for penalty in sorted(penalties, reverse=True):
-        weights = _minimise(weights, features, targets, penalty)
-        loss = float(functional.cross_entropy(others @ weights[:, :-1].T + weights[:, -1], other_targets))
-        tried[penalty] = loss
-        if best is None or loss < best[0]:
-            best = (loss, penalty, weights)
-    assert best is not None
-    weight = best[2][:, :-1].numpy() / deviation
+    for penalty in sorted({START_PENALTY, *penalties}, reverse=True):
+        fitted[penalty] = weights = _minimise(weights, features, targets, penalty)
+        if penalty in penalties:
+            tried[penalty] = float(functional.cross_entropy(others @ weights[:, :-1].T + weights[:, -1], other_targets))
+    best = min(tried, key=tried.__getitem__)
     return Probe(
-        weight=weight.astype(np.float32),
-        bias=(best[2][:, -1].numpy() - weight @ mean).astype(np.float32),
+        best=_unscaled(fitted[best], mean, deviation),
+        start=_unscaled(fitted[max(best, START_PENALTY)], mean, deviation),
         normalize=normalize,
-        penalty=best[1],
-        validation_loss=best[0],
+        penalty=best,
+        validation_loss=tried[best],
         tried=tried,
     )
+
+
+def _unscaled(weights: Tensor, mean: Float[np.ndarray, " D"], deviation: float) -> LinearLayer:
+    """Weights [C, D + 1] for centred and scaled features, as a layer on the features as they come."""
+    weight = weights[:, :-1].numpy() / deviation
+    return LinearLayer(weight=weight.astype(np.float32), bias=(weights[:, -1].numpy() - weight @ mean).astype(np.float32))
 
 
 def _minimise(start: Tensor, features: Tensor, targets: Tensor, penalty: float) -> Tensor:

@@ -1,14 +1,15 @@
 """Activations on disk: one row per distinct input, unpadded, memory-mapped, in float32, bfloat16 or int8.
 
 A store is a folder with `data.bin` (the values of all rows, one after the other), `scales.bin` (int8 only), `offsets.npy`,
-`keys.npy` and `store.json`. The folder's name is a hash of all that decides its content (weights, processor, boundary,
-precision, the inputs and their order), so a store can be stale only by being absent. It is filled in a fixed order in
-batches of fixed shape; filled again on the same machine it is the same to the byte.
+`keys.npy`, `cost.json` (what the pass has taken) and `store.json`. The folder's name is a hash of all that decides its
+content (weights, processor, boundary, precision, the inputs and their order), so a store can be stale only by being absent.
+It is filled in a fixed order in batches of fixed shape; filled again on the same machine it is the same to the byte, but for
+its cost.
 """
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +19,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from luthier.core.records import to_json
+from luthier.core.process import NO_COST, Cost
+from luthier.core.records import from_plain, to_json
 from luthier.core.storage import atomic_folder, free_bytes, read_json, reserve_space, write_json
 
 StoreType = Literal["float32", "bfloat16", "int8"]
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ITEM_BYTES: Mapping[str, int] = {"float32": 4, "bfloat16": 2, "int8": 1}
 DISK_RESERVE = 1 << 30
 
@@ -52,6 +54,12 @@ class StorePlan:
         """Size on disk, without the index."""
         values = int(self.lengths.sum())
         return values * (int(np.prod(self.shape)) * ITEM_BYTES[self.dtype] + (4 if self.dtype == "int8" else 0))
+
+    @property
+    def boundary(self) -> int | None:
+        """The block that the values enter; None for pooled features, for which the whole network must run."""
+        found: int | None = self.identity["boundary"]
+        return found
 
     def digest(self) -> str:
         """The name of its folder."""
@@ -96,8 +104,9 @@ class StoreWriter:
             spread_scales = scales.reshape(-1, *[1] * len(self.plan.shape))
             self._data[positions] = torch.round(flat.float() / spread_scales).to(torch.int8).numpy()
 
-    def close(self) -> None:
-        """Write the index last."""
+    def close(self, cost: Cost) -> None:
+        """Write what the pass has cost so far, and the index last."""
+        write_json(self.folder / "cost.json", cost)
         self._data.flush()
         del self._data
         if self._scales is not None:
@@ -119,10 +128,12 @@ class ActivationStore:
 
     Attributes:
         lengths: How many values each row has.
+        cost: Of the pass that filled it.
     """
 
     def __init__(self, folder: Path) -> None:
         header = read_json(folder / "store.json")
+        self.cost = from_plain(Cost, read_json(folder / "cost.json"))
         self.folder = folder
         self.dtype: StoreType = header["dtype"]
         self.shape = tuple(header["shape"])
@@ -177,6 +188,11 @@ def spread(starts: Int[np.ndarray, " B"], lengths: Int[np.ndarray, " B"]) -> Int
     """
     ends = np.cumsum(lengths)
     return np.repeat(starts - (ends - lengths), lengths) + np.arange(int(ends[-1]) if len(ends) else 0)
+
+
+def cost_of(stores: Iterable[ActivationStore]) -> Cost:
+    """What filling some stores has cost; stores of one pass, which have its one cost, count once."""
+    return sum({store.cost for store in stores}, NO_COST)
 
 
 def open_store(plan: StorePlan, root: Path) -> ActivationStore | None:

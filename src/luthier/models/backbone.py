@@ -175,6 +175,29 @@ class Backbone(nn.Module):
             for handle in handles:
                 handle.remove()
 
+    def activations(self, inputs: ModelInputs, boundaries: Sequence[int]) -> dict[int, Tensor]:
+        """What enters some blocks; the last block named and everything after it is not computed.
+
+        Example:
+            >>> from luthier.testing.backbones import tiny_bert
+            >>> ids = torch.tensor([[2, 5, 6, 3]])
+            >>> tuple(tiny_bert(seed=0).activations({"input_ids": ids}, [1])[1].shape)
+            (1, 4, 16)
+        """
+
+        def leave(module: nn.Module, args: Any) -> None:
+            raise _Reached
+
+        with self.capturing(boundaries) as captured:
+            handle = self.block(max(boundaries)).register_forward_pre_hook(leave)
+            try:
+                self(inputs)
+            except _Reached:
+                pass
+            finally:
+                handle.remove()
+        return captured
+
     def rehearse(self, inputs: ModelInputs) -> Rehearsal:
         """Run one small batch and note the form of what each skippable module returns; needed before `starting_at`."""
         names = [*self.layout.stem, *self.layout.blocks]
@@ -287,6 +310,10 @@ class Backbone(nn.Module):
         for module in self.network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
+
+
+class _Reached(Exception):
+    """Leaves a network's `forward` before a block that nobody needs."""
 
 
 def wrap_backbone(

@@ -55,7 +55,6 @@ class Before:
 def measure_before(spec: TuneSpec, prepared: Prepared, chosen: Chosen, rungs: Sequence[Rung], *, observer: Observer) -> Before:
     """Run the pass, fit the baselines and the probe, predict test with each of them."""
     observer.stage("Measure before")
-    watch = Stopwatch()
     rehearse(chosen)
     settings, decision, boundaries = choose_store(spec, chosen, rungs)
     observer.decided(decision)
@@ -64,7 +63,7 @@ def measure_before(spec: TuneSpec, prepared: Prepared, chosen: Chosen, rungs: Se
     if features.reused:
         observer.note("the model's features of these rows were found on disk")
     trim(settings.root, limit_bytes=STORE_LIMIT_BYTES)
-    pass_cost = watch.read()
+    pass_cost = features.cost
     test, cost = _baselines(prepared, chosen, features.pooled, pass_cost, spec.training.seed)
     watch = Stopwatch()
     probe = fit_probe(

@@ -9,18 +9,16 @@ from jaxtyping import Int
 from luthier.core.decision import Decision
 from luthier.core.names import count_of
 from luthier.core.process import Cost, Stopwatch
-from luthier.features.probe import fit_probe
+from luthier.features.probe import Probe, fit_probe
 from luthier.pipeline.before import Before
 from luthier.pipeline.choose import Chosen
-from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.train import training_rows
-from luthier.training.ladder import RungResult, Workbench, rung_settings, use_probe
+from luthier.training.ladder import RungResult, Workbench, head_weights, rung_settings, use_probe
 from luthier.training.model import TunedModel
 from luthier.training.refit import train_again
 
 
 def refit(
-    prepared: Prepared,
     chosen: Chosen,
     before: Before,
     results: Sequence[RungResult],
@@ -36,8 +34,12 @@ def refit(
     bench.observer.stage("Refit", "the winner once more, on train and validation")
     rows = rows_to_learn(chosen)
     winner = [result for result in results if result.kept][-1]
-    cost = _refit_probe(prepared, chosen, before, rows, model)
+    watch = Stopwatch()
+    probe = _refit_probe(chosen, before, rows)
+    cost = watch.read()
+    use_probe(model, probe)
     if winner is not results[0]:
+        model.restore(head_weights(probe.start))
         cost = cost + _train_again(chosen, before, bench, winner, rows, model)
     bench.record({"event": "refit_finished", "rows": len(rows), "rung": winner.rung.name, "cost": cost})
     decision = Decision(
@@ -57,20 +59,16 @@ def rows_to_learn(chosen: Chosen) -> Int[np.ndarray, " n"]:
     return np.asarray(rows[chosen.targets[rows] >= 0])
 
 
-def _refit_probe(prepared: Prepared, chosen: Chosen, before: Before, rows: Int[np.ndarray, " n"], model: TunedModel) -> Cost:
-    """The probe with the penalty that was chosen, as the head of the pre-trained backbone."""
-    watch = Stopwatch()
+def _refit_probe(chosen: Chosen, before: Before, rows: Int[np.ndarray, " n"]) -> Probe:
+    """The probe once more, with the penalty that was chosen."""
     both = (before.features.pooled[rows], chosen.targets[rows])
-    probe = fit_probe(
+    return fit_probe(
         both,
         both,
         num_labels=len(chosen.state.labels),
         normalize=before.probe.normalize,
         penalties=(before.probe.penalty,),
     )
-    use_probe(model, probe)
-    model.restore({f"head.{name}": value.clone() for name, value in model.head.state_dict().items()})
-    return watch.read()
 
 
 def _train_again(

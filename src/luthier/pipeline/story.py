@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from luthier.core.decision import Decision
+from luthier.core.machine import describe_machine
 from luthier.core.process import keep_freed_memory, stop_on_signals
 from luthier.core.progress import Observer, Quiet
 from luthier.models.backbone import Backbone
@@ -43,6 +44,7 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: Backbone
 
             folder = open_run_folder(spec, prepared.dataset.name)
             kept.folder = folder.path
+            folder.record({"event": "started", "machine": describe_machine()})
             folder.write_spec(resolved_spec(spec, prepared, chosen, folder))
             folder.write_findings(prepared.dataset, prepared.findings, prepared.removals)
             folder.write_split(prepared.split.to_table(prepared.dataset))
@@ -54,7 +56,7 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: Backbone
         decisions: list[Decision[Any]] = [ladder_decision(results, prepared.task.primary_measure, spec.training.method)]
         observer.decided(decisions[0])
         if spec.training.refit:
-            results, again = refit(prepared, chosen, before, results, model=model, bench=bench)
+            results, again = refit(chosen, before, results, model=model, bench=bench)
             decisions.append(again)
             observer.decided(again)
         with stop.at_once():

@@ -11,6 +11,7 @@ from torch import Tensor
 from luthier.core.process import StopRequest
 from luthier.core.progress import Observer
 from luthier.core.seeding import seed_for
+from luthier.data.dataset import EXAMPLE_ID
 from luthier.evaluation.records import Predictions
 from luthier.features.store import ActivationStore
 from luthier.models.heads import LinearHead
@@ -22,7 +23,7 @@ from luthier.spec import TuneSpec
 from luthier.tasks.protocol import LossSum
 from luthier.training.data import TrainingRows
 from luthier.training.dropout import set_dropout
-from luthier.training.ladder import RungResult, Workbench, climb, first_result, use_probe
+from luthier.training.ladder import RungResult, Workbench, climb, first_result, head_weights, use_probe
 from luthier.training.loop import FitSettings
 from luthier.training.methods import build_rung, ladder_rungs
 from luthier.training.methods.rung import Rung
@@ -97,6 +98,7 @@ def make_workbench(
         measure=prepared.task.primary_measure,
         measures=prepared.task.measures,
         settings=_fit_settings(spec, chosen),
+        start=head_weights(before.probe.start),
         rates={
             "num_epochs": settings.num_epochs,
             "learning_rate": settings.learning_rate,
@@ -152,6 +154,7 @@ def training_rows(chosen: Chosen, rows: Int[np.ndarray, " n"], store: Activation
         store=store,
         is_padded=chosen.backbone.rehearsal.padded,
         device=chosen.device,
+        names=chosen.table.column(EXAMPLE_ID),
     )
 
 

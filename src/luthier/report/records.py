@@ -83,6 +83,7 @@ class RunRecords:
         spec: `spec.yaml`, as written.
         settings: The same, parsed.
         rungs: What the ladder tried, in order.
+        machine: Where the run was made: processor, memory, versions; empty if the journal does not say.
         mistakes: Wrong answers on the test part, the most confident first.
         examples: Example id -> text, or a `data:image/...` URI.
     """
@@ -97,6 +98,7 @@ class RunRecords:
     findings: tuple[ReportedFinding, ...] = ()
     removals: tuple[Removal, ...] = ()
     rungs: tuple[Rung, ...] = ()
+    machine: Mapping[str, Any] = field(default_factory=dict)
     mistakes: tuple[Mistake, ...] = ()
     examples: Mapping[str, str] = field(default_factory=dict)
 
@@ -122,6 +124,7 @@ def read_run(folder: Path, *, title: str = "", examples: Mapping[str, str] | Non
     metrics = _record(Metrics, folder / "metrics.json", read_json)
     about_data = _record(DataReport, folder / "findings.json", read_json) or DataReport()
     spec = _record(str, folder / "spec.yaml", Path.read_text) or ""
+    journal = _record(tuple[dict[str, Any], ...], folder / "journal.jsonl", _read_lines) or ()
     return RunRecords(
         folder_name=folder.resolve().name,
         title=title,
@@ -132,7 +135,8 @@ def read_run(folder: Path, *, title: str = "", examples: Mapping[str, str] | Non
         data=about_data.data,
         findings=about_data.findings,
         removals=about_data.removals,
-        rungs=read_rungs(_record(tuple[dict[str, Any], ...], folder / "journal.jsonl", _read_lines) or ()),
+        rungs=read_rungs(journal),
+        machine=next((event["machine"] for event in reversed(journal) if event.get("event") == "started"), {}),
         mistakes=read_mistakes(folder / "predictions.parquet"),
         examples=examples or {},
     )

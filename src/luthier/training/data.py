@@ -1,5 +1,6 @@
 """What the loop is fed with: rows of one part as batches of tensors, from raw inputs or from the store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,7 @@ class TrainingRows:
         store: Activations that enter the first trainable block, if they are stored.
         is_padded: Whether stored activations are tokens of different length.
         device: Where batches go.
+        names: Of the rows of all parts, by which messages call them; their numbers if there are none.
     """
 
     inputs: Inputs
@@ -41,6 +43,11 @@ class TrainingRows:
     store: ActivationStore | None = None
     is_padded: bool = True
     device: str = "cpu"
+    names: Sequence[object] = ()
+
+    def names_of(self, places: Int[np.ndarray, " B"]) -> list[str]:
+        """What to call some of the part's rows."""
+        return [str(self.names[row] if self.names else row) for row in self.rows[places].tolist()]
 
     @property
     def lengths(self) -> Int[np.ndarray, " N"]:

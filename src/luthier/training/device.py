@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from luthier.core.decision import Decision
+from luthier.core.machine import usable_cores
 from luthier.errors import SpecError
 
 
@@ -64,8 +65,7 @@ def choose_threads(number: int | None) -> Decision[int]:
         return Decision(name="threads", value=number, reason="as asked")
     if (said := os.environ.get("OMP_NUM_THREADS", "")).isdigit() and int(said) > 0:
         return Decision(name="threads", value=int(said), reason="OMP_NUM_THREADS says so", override="--threads")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Decision(name="threads", value=cores, reason="the cores this process may use", override="--threads")
+    return Decision(name="threads", value=usable_cores(), reason="the cores this process may use", override="--threads")
 
 
 def autocast(device: str, precision: str) -> Any:

@@ -1,9 +1,9 @@
 """The ladder: start with the cheapest thing that could work, climb while validation says that it pays, keep the best.
 
-Rules: each rung starts from the pre-trained weights under the probe's head, the best head there is for them (starting from the
-rung before, which has learnt train by heart, ended worse: docs/lab-notebook.md); at least one rung that moves pre-trained
-weights is tried; the climb ends after two rungs in a row without a gain, or when the budget is spent; a dearer rung is kept
-only if it beats the best so far by more than one standard error of the paired difference on validation.
+Rules: each rung starts from the pre-trained weights under a strongly penalised probe (starting from the rung before, which has
+learnt train by heart, ended worse: docs/lab-notebook.md); at least one rung that moves pre-trained weights is tried; the
+climb ends after two rungs in a row without a gain, or when the budget is spent; a dearer rung is kept only if it beats the best
+so far by more than one standard error of the paired difference on validation.
 """
 
 import math
@@ -22,7 +22,7 @@ from luthier.errors import DivergedError
 from luthier.evaluation.compare import paired_standard_error
 from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import Predictions
-from luthier.features.probe import Probe
+from luthier.features.probe import LinearLayer, Probe
 from luthier.models.heads import LinearHead
 from luthier.training.data import TrainingRows
 from luthier.training.loop import FitResult, FitSettings, Loss, Objective, Record, fit
@@ -68,6 +68,7 @@ class Workbench:
         measure: Name of the measure that decides.
         measures: Those that the journal keeps of each evaluation; the deciding one among them.
         settings: Of the loop; boundary, epochs and rates are filled in by each rung.
+        start: Weights of the head that each rung starts from.
         rates: What the user fixed: num_epochs, learning_rate, head_learning_rate (None: the rung's default).
     """
 
@@ -76,6 +77,7 @@ class Workbench:
     measure: str
     measures: Sequence[str]
     settings: FitSettings
+    start: Mapping[str, Tensor]
     rates: Mapping[str, float | None]
     loss: Loss
     observer: Observer
@@ -93,9 +95,12 @@ def use_probe(model: TunedModel, probe: Probe) -> None:
     head = model.head
     assert isinstance(head, LinearHead)
     head.normalize = probe.normalize
-    with torch.no_grad():
-        head.linear.weight.copy_(torch.from_numpy(probe.weight))
-        head.linear.bias.copy_(torch.from_numpy(probe.bias))
+    model.restore(head_weights(probe.best))
+
+
+def head_weights(layer: LinearLayer) -> dict[str, Tensor]:
+    """A linear layer as the weights of a model's head."""
+    return {"head.linear.weight": torch.from_numpy(layer.weight), "head.linear.bias": torch.from_numpy(layer.bias)}
 
 
 def first_result(model: TunedModel, rung: Rung, predictions: Predictions, *, measure: str, cost: Cost) -> RungResult:
@@ -130,7 +135,7 @@ def climb(
         if number and bench.budget_seconds is not None and watch.read().wall_seconds > bench.budget_seconds:
             bench.observer.note(f"The budget is spent: {rung.name} is not tried.", level="warning")
             break
-        model.restore(first.weights)
+        model.restore(bench.start)
         try:
             result = _try(model, rung, best, bench, always_keep=always_keep)
         except DivergedError as error:

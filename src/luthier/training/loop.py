@@ -1,7 +1,7 @@
 """The one training loop, to be read from top to bottom."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -183,7 +183,7 @@ def train_steps(
         value, norm = _train_step(model, train, places, settings, loss=loss, trainable=trainable, optimizer=optimizer)
         epoch = (step + 1) / math.ceil(len(train.rows) / settings.batch_size)
         record(_step_event(step, epoch, value, norm, factor * settings.learning_rate))
-        _check_finite(value, norm, step=step, rows=train.rows[places], settings=settings)
+        _check_finite(value, norm, step=step, rows=train.names_of(places), settings=settings)
         yield step + 1, value
 
 
@@ -288,10 +288,10 @@ def _step_event(step: int, epoch: float, loss: float, norm: float, learning_rate
     }
 
 
-def _check_finite(loss: float, norm: float, *, step: int, rows: Int[np.ndarray, " B"], settings: FitSettings) -> None:
+def _check_finite(loss: float, norm: float, *, step: int, rows: Sequence[str], settings: FitSettings) -> None:
     if math.isfinite(loss) and math.isfinite(norm):
         return
-    shown = ", ".join(str(row) for row in rows[:3])
+    shown = ", ".join(rows[:3])
     raise DivergedError(
         f"Loss became {loss} at step {step + 1} (learning rate {settings.learning_rate:g}, gradient norm {norm:.2g}; "
         f"rows {shown}).",

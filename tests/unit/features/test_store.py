@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luthier.core.process import NO_COST
 from luthier.core.storage import sha256_of
 from luthier.features import store as module
 from luthier.features.store import (
@@ -45,7 +46,7 @@ def fill(made: StorePlan, root: Path, values: torch.Tensor) -> ActivationStore:
         writer = StoreWriter(made, folder)
         for rows in (np.array([2, 0]), np.array([3, 1])):
             writer.write(rows, values[rows][:, : int(made.lengths[rows].max())])
-        writer.close()
+        writer.close(NO_COST)
     store = open_store(made, root)
     assert store is not None
     return store
@@ -72,7 +73,7 @@ def test_maps_and_vectors_have_one_value_per_row(tmp_path: Path) -> None:
     with new_store(made, tmp_path) as folder:
         writer = StoreWriter(made, folder)
         writer.write(np.arange(4), values)
-        writer.close()
+        writer.close(NO_COST)
     store = open_store(made, tmp_path)
     assert store is not None
     assert torch.equal(store.read(np.array([3, 1]), padded=False), values[[3, 1]])
@@ -156,7 +157,7 @@ def stored_error(kind: StoreType, values: torch.Tensor, root: Path) -> tuple[tor
     with new_store(made, root) as folder:
         writer = StoreWriter(made, folder)
         writer.write(np.arange(len(values)), values)
-        writer.close()
+        writer.close(NO_COST)
     store = open_store(made, root)
     assert store is not None
     read = store.read(np.arange(len(values)), padded=False).float()

@@ -288,10 +288,21 @@ def findings_of(case: Case) -> dict[str, Any]:
     }  # fmt: skip
 
 
+MACHINE = {
+    "cpu": "Imagined Processor 9",
+    "cores": 4,
+    "memory_bytes": 8 << 30,
+    "system": "Linux 6.1",
+    "python": "3.11.9",
+    "packages": {"luthier": "0.1.0", "torch": "2.13.0"},
+}
+
+
 def journal_of(case: Case) -> list[dict[str, Any]]:
     """Three rungs: a probe without steps, top blocks that help, all blocks that do not."""
     probe, top = case.accuracies["probe"], case.accuracies["tuned"]
-    events = rung_events("probe", boundary=6, parameters=29_568, scores=[probe + 0.002], steps=0)
+    events: list[dict[str, Any]] = [{"event": "started", "machine": MACHINE}]
+    events += rung_events("probe", boundary=6, parameters=29_568, scores=[probe + 0.002], steps=0)
     events += rung_events(
         "top-blocks:2", boundary=4, parameters=3_579_000, scores=[probe + gain * (top - probe) for gain in (0.2, 0.7, 1, 0.9)]
     )

@@ -1,10 +1,9 @@
 """Device, precision and threads, each with its reason."""
 
-import os
-
 import pytest
 import torch
 
+from luthier.core.machine import usable_cores
 from luthier.errors import SpecError
 from luthier.training.device import autocast, choose_device, choose_precision, choose_threads
 
@@ -27,7 +26,7 @@ def test_auto_gives_a_reason_and_a_way_out(monkeypatch: pytest.MonkeyPatch) -> N
     for decision in (choose_device("auto"), choose_precision("auto", device="cpu"), choose_threads(None)):
         assert decision.reason
         assert decision.override.startswith("--")
-    assert choose_threads(None).value == len(os.sched_getaffinity(0))
+    assert choose_threads(None).value == usable_cores()
 
 
 def test_a_number_of_threads_in_the_environment_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:

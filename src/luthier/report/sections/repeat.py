@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from luthier.core.machine import describe_machine
 from luthier.core.names import count_of
 from luthier.core.storage import format_bytes
 from luthier.report.records import RunRecords
@@ -35,11 +34,11 @@ GLOSSARY = {
 
 def build_repeat(run: RunRecords) -> Section:
     """Commands, versions, machine, the whole spec, and a glossary."""
-    machine = describe_machine()
+    machine = run.machine
     facts = {
         "commands": commands(run),
-        "versions": [("python", machine["python"]), *machine["packages"].items()],
-        "machine": machine_in_words(machine),
+        "versions": [("python", machine["python"]), *machine["packages"].items()] if machine else [],
+        "machine": machine_in_words(machine) if machine else "",
         "glossary": GLOSSARY,
         "seeds": ", ".join(map(str, run.metrics.seeds)),
     }

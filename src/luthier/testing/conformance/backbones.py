@@ -58,6 +58,21 @@ class BackboneConformance:
                 torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
             torch.testing.assert_close(backbone.pool(backbone(inputs)), expected, rtol=0, atol=0)
 
+    def test_a_run_can_end_at_every_block(self) -> None:
+        """What enters a block is the same whether the run goes on or not, and the block is not computed."""
+        backbone, inputs = self.backbone(), self.inputs()
+        boundaries = range(1, backbone.num_blocks)
+        with torch.no_grad():
+            with backbone.capturing(boundaries) as expected:
+                backbone(inputs)
+            for boundary in boundaries:
+                ran: list[bool] = []
+                handle = backbone.block(boundary).register_forward_hook(lambda *_, ran=ran: ran.append(True))
+                found = backbone.activations(inputs, [boundary])
+                handle.remove()
+                torch.testing.assert_close(found[boundary], expected[boundary], rtol=0, atol=0)
+                assert ran == []
+
     def test_pooled_features_have_the_width(self) -> None:
         """One finite vector for each row."""
         backbone = self.backbone()

@@ -12,7 +12,7 @@ from luthier.report.sections.calibration import build_calibration, error_in_word
 from luthier.report.sections.data import balance, build_data, label_bars
 from luthier.report.sections.evidence import build_evidence
 from luthier.report.sections.failures import build_failures
-from luthier.report.sections.repeat import commands
+from luthier.report.sections.repeat import build_repeat, commands
 from luthier.report.sections.training import build_training
 
 
@@ -92,3 +92,9 @@ def test_commands_name_the_run_folder(tickets: Path) -> None:
     typed = [command for _, command in commands(read_run(tickets))]
     assert "luthier predict tickets/model new.csv" in typed
     assert "luthier tune tickets/spec.yaml" in typed
+
+
+def test_versions_are_those_of_the_machine_that_made_the_run(tickets: Path) -> None:
+    facts = build_repeat(read_run(tickets)).facts
+    assert facts["machine"] == "Imagined Processor 9, 4 cores, 8.0 GiB memory, Linux 6.1"
+    assert facts["versions"] == [("python", "3.11.9"), ("luthier", "0.1.0"), ("torch", "2.13.0")]
