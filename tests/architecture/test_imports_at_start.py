@@ -14,7 +14,7 @@ TABLE = "text,label\n" + "".join(
 )
 
 
-def imported_by(arguments: Sequence[str], *, folder: Path) -> tuple[set[str], float]:
+def imported_by(arguments: Sequence[str], *, folder: Path, code: int = 0) -> tuple[set[str], float]:
     """Top-level modules that a command line imports (from CPython's own log), and its processor time in seconds."""
     before = os.times()
     done = subprocess.run(
@@ -27,7 +27,7 @@ def imported_by(arguments: Sequence[str], *, folder: Path) -> tuple[set[str], fl
     after = os.times()
     seconds = after.children_user + after.children_system - before.children_user - before.children_system
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
-    assert done.returncode == 0, "\n".join(line for line in done.stderr.splitlines() if line not in lines)
+    assert done.returncode == code, "\n".join(line for line in done.stderr.splitlines() if line not in lines)
     return {line.rpartition("|")[2].strip() for line in lines}, seconds
 
 
@@ -48,6 +48,13 @@ def test_commands_without_a_model_need_no_torch(arguments: list[str], tmp_path: 
     (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
     modules, _ = imported_by(arguments, folder=tmp_path)
     assert not modules & {*HEAVY}
+
+
+@pytest.mark.parametrize("arguments", [["tune", "absent.csv"], ["tune", "table.csv", "--target", "absent"]])
+def test_wrong_data_are_told_without_torch(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
+    modules, _ = imported_by(arguments, folder=tmp_path, code=2)
+    assert not modules & {"torch", "transformers"}
 
 
 def best_seconds(arguments: Sequence[str], folder: Path) -> float:

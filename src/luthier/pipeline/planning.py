@@ -66,7 +66,7 @@ def ladder(spec: TuneSpec, rungs: Sequence[Rung]) -> Decision[list[str]]:
     """The rungs that would be tried, in order."""
     why = "cheapest first; it ends after two rungs in a row without a gain on validation"
     if spec.training.method != "auto":
-        why = "the method asked for, from the probe's head"
+        why = "the method asked for, from a probe's head"
     return Decision(name="method", value=[rung.name for rung in rungs], reason=why, override="--method NAME")
 
 

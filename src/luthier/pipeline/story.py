@@ -1,27 +1,22 @@
 """The story, from beginning to end. Each step is a function of its own; this file says what follows what."""
 
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from luthier.core.decision import Decision
 from luthier.core.machine import describe_machine
 from luthier.core.process import keep_freed_memory, stop_on_signals
 from luthier.core.progress import Observer, Quiet
-from luthier.models.backbone import Backbone
-from luthier.pipeline.after import ladder_decision, measure_after, resolved_spec
-from luthier.pipeline.before import measure_before
-from luthier.pipeline.choose import choose_model
 from luthier.pipeline.prepare import prepare
 from luthier.pipeline.records import Run
-from luthier.pipeline.refit import refit
 from luthier.pipeline.run_folder import open_run_folder, refuse_taken_folder
 from luthier.pipeline.stopping import explain_stop
-from luthier.pipeline.train import choose_rungs, make_workbench, train
 from luthier.spec import TuneSpec
 
+if TYPE_CHECKING:
+    from luthier.models.backbone import Backbone
 
-def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: Backbone | None = None) -> Run:
+
+def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbone | None" = None) -> Run:
     """Load, check, split, choose, measure before, train, measure after, package, report.
 
     Args:
@@ -38,6 +33,16 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: Backbone
         with stop.at_once():
             refuse_taken_folder(spec)
             prepared = prepare(spec, observer=observer)
+
+            # Torch is imported from here on: nobody waits for it to be told of a wrong path or a wrong table.
+            import torch
+
+            from luthier.pipeline.after import ladder_decision, measure_after, resolved_spec
+            from luthier.pipeline.before import measure_before
+            from luthier.pipeline.choose import choose_model
+            from luthier.pipeline.refit import refit
+            from luthier.pipeline.train import choose_rungs, make_workbench, train
+
             chosen = choose_model(spec, prepared, backbone=backbone, observer=observer)
             rungs = choose_rungs(spec, chosen)
             torch.set_num_threads(chosen.threads)
