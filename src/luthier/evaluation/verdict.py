@@ -1,9 +1,9 @@
 """Keep the tuned model or not. The rule is the product's, and the sentence that comes out says which part of it decided.
 
 *Keep*: tuned beats every model that needed no tuning (majority, classic, pretrained) by a paired test after Holm's
-correction, and is not significantly worse than the probe or from scratch. *Keep with care*: that too, but the interval of one
-of those gains contains zero, or something (a slice, the retained score, calibration) got worse beyond its limit, or the probe
-is within one standard error (then the probe is recommended). *Do not keep*: otherwise.
+correction, and is not significantly worse than the probe or from scratch. *Keep with care*: it is better than each of them, but
+a test does not show it (as where the interval of the gain contains zero), or something (a slice, the retained score, calibration)
+got worse beyond its limit, or the probe is within one standard error (then the probe is recommended). *Do not keep*: otherwise.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,6 +55,10 @@ class Gain:
     def is_significant(self) -> bool:
         """Whether the paired test, after Holm's correction, shows a difference at all."""
         return self.comparison.p_holm < self.alpha
+
+    def is_shown(self) -> bool:
+        """Whether the test and the interval both say that tuned is better."""
+        return self.amount() > 0 and self.is_significant() and not self.comparison.low <= 0 <= self.comparison.high
 
     def __str__(self) -> str:
         item = self.comparison
@@ -119,12 +123,9 @@ def _failures(gains: Mapping[str, Gain], words: _Words) -> list[str]:
     failures = []
     for model in (model for model in UNTUNED if model in gains):
         gain = gains[model]
-        if gain.amount() < 0 and gain.is_significant():
-            failures.append(f"{words.tuned()} is worse than {model} ({words.score(model)}), which needs no tuning: {gain}")
-        elif not (gain.amount() > 0 and gain.is_significant()):
-            failures.append(
-                f"{words.tuned()} is not shown to beat {model} ({words.score(model)}), which needs no tuning: {gain}"
-            )
+        if gain.amount() <= 0:
+            how = "worse" if gain.amount() < 0 else "no better"
+            failures.append(f"{words.tuned()} is {how} than {model} ({words.score(model)}), which needs no tuning: {gain}")
     for model in (model for model in RIVALS if model in gains):
         gain = gains[model]
         if gain.amount() < 0 and gain.is_significant():
@@ -134,11 +135,8 @@ def _failures(gains: Mapping[str, Gain], words: _Words) -> list[str]:
 
 def _worries(gains: Mapping[str, Gain], changes: Sequence[Change], words: _Words) -> tuple[list[str], str]:
     """What calls for care, and the model to use."""
-    worries = [
-        f"the interval of the gain over {model} contains zero: {gains[model]}"
-        for model in UNTUNED
-        if model in gains and gains[model].comparison.low <= 0 <= gains[model].comparison.high
-    ]
+    unshown = [model for model in UNTUNED if model in gains and not gains[model].is_shown()]
+    worries = [f"it is not shown to beat {model} ({words.score(model)}), {_doubt(gains[model])}" for model in unshown]
     if not any(model in gains for model in UNTUNED):
         worries.append("no model without tuning was measured, so nothing shows that tuning helped")
     worries += [
@@ -157,9 +155,17 @@ def _worries(gains: Mapping[str, Gain], changes: Sequence[Change], words: _Words
     return worries, recommended
 
 
+def _doubt(gain: Gain) -> str:
+    """Why a gain is not shown."""
+    if gain.is_significant():
+        return f"the interval of the gain contains zero: {gain}"
+    return f"the test part is too small for that: {gain}"
+
+
 def _proof(gains: Mapping[str, Gain], words: _Words) -> str:
     """What speaks for the model, in a sentence for the models without tuning and one for each rival."""
-    beaten = [model for model in UNTUNED if model in gains]
+    better = [model for model in UNTUNED if model in gains]
+    beaten = [model for model in better if gains[model].is_shown()]
     sentences = []
     if beaten:
         closest = min(beaten, key=lambda model: gains[model].amount())
@@ -168,6 +174,8 @@ def _proof(gains: Mapping[str, Gain], words: _Words) -> str:
             f"{words.tuned()} beats {join_names(beaten)} by paired tests after Holm's correction{which} "
             f"({words.score(closest)}: {gains[closest]})."
         )
+    elif better:
+        sentences.append(f"{words.tuned()} is better than {join_names(better)}.")
     for model in (model for model in RIVALS if model in gains):
         how = "also beats" if gains[model].amount() > 0 and gains[model].is_significant() else "is not significantly worse than"
         subject = "It" if sentences else words.tuned()

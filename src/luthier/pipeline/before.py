@@ -70,7 +70,7 @@ def measure_before(spec: TuneSpec, prepared: Prepared, chosen: Chosen, rungs: Se
         (features.pooled[chosen.parts["train"]], chosen.targets[chosen.parts["train"]]),
         (features.pooled[chosen.parts["validation"]], chosen.targets[chosen.parts["validation"]]),
         num_labels=len(chosen.state.labels),
-        normalize=prepared.task.modality == "text",
+        normalize=True,
     )
     test["probe"] = predictions_of(prepared, chosen, "test", probe.logits(features.pooled[chosen.parts["test"]]))
     validation = predictions_of(prepared, chosen, "validation", probe.logits(features.pooled[chosen.parts["validation"]]))

@@ -12,4 +12,4 @@ from luthier.training.methods.rung import Rung, refuse_argument
 def make_rung(argument: str, num_blocks: int) -> Rung:
     """Everything trains."""
     refuse_argument("full", argument)
-    return Rung(name="full", boundary=0, num_epochs=3, learning_rate=5e-5, head_learning_rate=1e-3)
+    return Rung(name="full", boundary=0, num_epochs=3, learning_rate=1.5e-4, head_learning_rate=1e-3)
