@@ -2,8 +2,9 @@
 
 *Keep*: tuned beats every model that needed no tuning (majority, classic, pretrained) by a paired test after Holm's
 correction, and is not significantly worse than the probe or from scratch. *Keep with care*: it is better than each of them, but
-a test does not show it (as where the interval of the gain contains zero), or something (a slice, the retained score, calibration)
-got worse beyond its limit, or the probe is within one standard error (then the probe is recommended). *Do not keep*: otherwise.
+a test does not show it (as where the interval of the gain contains zero), or something (a slice, the retained score,
+calibration) got worse beyond its limit, or the probe is within one standard error (then the probe is recommended). *Do not
+keep*: otherwise.
 """
 
 from collections.abc import Mapping, Sequence
