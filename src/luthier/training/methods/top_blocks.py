@@ -20,6 +20,6 @@ def make_rung(argument: str, num_blocks: int) -> Rung:
         name=f"top-blocks:{int(argument)}",
         boundary=num_blocks - int(argument),
         num_epochs=3,
-        learning_rate=3e-4,
-        head_learning_rate=1e-3,
+        learning_rate=5e-4,
+        head_learning_rate=3e-3,
     )
