@@ -21,7 +21,7 @@ from luthier.training.device import autocast
 from luthier.training.early_stopping import EarlyStopping
 from luthier.training.model import TunedModel
 from luthier.training.optimizer import build_groups, build_optimizer, set_learning_rate
-from luthier.training.schedules import SCHEDULES, learning_rate_factor
+from luthier.training.schedules import build_schedule, learning_rate_factor
 
 Loss = Callable[[Tensor, Tensor], Any]
 Score = Callable[[Float[np.ndarray, "N C"]], Mapping[str, float]]
@@ -122,15 +122,19 @@ def fit(
     evaluate_every = max(1, steps_per_epoch // settings.evaluations_per_epoch)
     early_stopping = EarlyStopping(patience=settings.patience)
     losses: list[float] = []
+    gains: list[bool] = []
     best: tuple[int, Mapping[str, float], np.ndarray, dict[str, Tensor]] | None = None
     with model.tuning(settings.boundary) as trainable, counted(observer, "train", num_steps, "steps"), starting(model, train):
-        for step, value in train_steps(model, train, settings, loss=objective.loss, trainable=trainable, record=record):
+        for step, value in train_steps(
+            model, train, settings, loss=objective.loss, trainable=trainable, record=record, gains=gains
+        ):
             losses.append(value)
             observer.advance(1, f"loss {value:.3f}")
             if step % evaluate_every == 0 or step == num_steps or stop:
                 outputs = predict_rows(model, validation, settings)
                 scores = objective.score(outputs)
                 is_over = early_stopping.update(objective.sign * scores[objective.primary])
+                gains.append(early_stopping.is_best)
                 epoch = step / steps_per_epoch
                 record({"event": "evaluation", "step": step, "epoch": epoch, "scores": scores, "best": early_stopping.is_best})
                 if early_stopping.is_best:
@@ -166,19 +170,23 @@ def train_steps(
     loss: Loss,
     trainable: Mapping[str, nn.Parameter],
     record: Record,
+    gains: Sequence[bool] = (),
 ) -> Iterator[tuple[int, float]]:
     """The updates of a whole training, one by one: yields how many were made, and the loss of the last.
+
+    Args:
+        gains: For each evaluation so far, whether it was the best; the caller adds to it as training goes on.
 
     Raises:
         DivergedError: the loss became NaN or infinite.
     """
     num_steps = count_steps(len(train.rows), settings)
     warmup_steps = round(settings.warmup_fraction * num_steps)
-    schedule = SCHEDULES[settings.schedule]
+    schedule = build_schedule(settings.schedule)
     torch.manual_seed(seed_for(settings.seed, "dropout"))
     optimizer = build_optimizer(_groups(trainable, settings), device=settings.device)
     for step, places in enumerate(_steps(train.lengths, num_steps, settings)):
-        factor = learning_rate_factor(step, num_steps=num_steps, warmup_steps=warmup_steps, schedule=schedule)
+        factor = learning_rate_factor(step, num_steps=num_steps, warmup_steps=warmup_steps, schedule=schedule, gains=gains)
         set_learning_rate(optimizer, factor)
         value, norm = _train_step(model, train, places, settings, loss=loss, trainable=trainable, optimizer=optimizer)
         epoch = (step + 1) / math.ceil(len(train.rows) / settings.batch_size)

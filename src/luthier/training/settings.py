@@ -16,7 +16,10 @@ class TrainingSettings(Settings):
     micro_batch: int | None = Field(None, ge=1, description="Examples per forward pass (default: the whole batch)")
     learning_rate: float | None = Field(None, gt=0, description="Peak learning rate of the backbone (default: by method)")
     head_learning_rate: float | None = Field(None, gt=0, description="Peak learning rate of the head (default: by method)")
-    schedule: str = Field("linear", description="constant, linear or cosine, after the warm-up")
+    schedule: str = Field(
+        "linear",
+        description="How the rate goes on after the warm-up: linear, cosine, constant, one-cycle, plateau, ...",
+    )
     warmup_fraction: float = Field(0.1, ge=0, lt=1, description="Share of the steps over which the rate rises from zero")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay (L2) of matrices; biases and norms have none")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Probability mass spread over the other labels")

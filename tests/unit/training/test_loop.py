@@ -17,7 +17,7 @@ from luthier.tasks.protocol import LossSum
 from luthier.training.data import TrainingRows
 from luthier.training.loop import FitResult, FitSettings, predict_rows
 from luthier.training.model import TunedModel
-from luthier.training.schedules import SCHEDULES, learning_rate_factor
+from luthier.training.schedules import build_schedule, learning_rate_factor
 
 Make = Callable[..., TunedModel]
 Run = Callable[..., FitResult]
@@ -98,11 +98,23 @@ def test_the_journal_holds_the_learning_rate_of_the_schedule(
     run(make_model(), replace(settings, schedule=schedule, num_epochs=3), record=events.append)
     steps = [event for event in events if event["event"] == "step"]
     expected = [
-        2e-3 * learning_rate_factor(step, num_steps=9, warmup_steps=2, schedule=SCHEDULES[schedule]) for step in range(9)
+        2e-3 * learning_rate_factor(step, num_steps=9, warmup_steps=2, schedule=build_schedule(schedule)) for step in range(9)
     ]
     assert [event["learning_rate"] for event in steps] == pytest.approx(expected)
     assert [event["step"] for event in steps] == list(range(1, 10))
     assert steps[2]["epoch"] == 1
+
+
+def test_a_plateau_halves_the_rate_when_validation_stands_still(make_model: Make, run: Run, settings: FitSettings) -> None:
+    events: list[Event] = []
+    still = replace(
+        settings, schedule="plateau:2", num_epochs=6, warmup_fraction=0.0, head_learning_rate=1e-9, learning_rate=1e-9
+    )
+    run(make_model(), still, record=events.append)
+    evaluations = [event["best"] for event in events if event["event"] == "evaluation"]
+    assert evaluations == [True, False, False, False, False, False]
+    factors = [event["learning_rate"] / 1e-9 for event in events if event["event"] == "step"]
+    assert factors == pytest.approx([1.0] * 9 + [0.5] * 6 + [0.25] * 3)
 
 
 def test_evaluations_come_as_often_as_asked_and_always_at_the_end(make_model: Make, run: Run, settings: FitSettings) -> None:
