@@ -147,7 +147,8 @@ def make_warm_restarts(argument: str) -> Schedule:
 def make_plateau(argument: str) -> Schedule:
     """`plateau:PATIENCE` (2): halves whenever so many evaluations in a row brought no new best on validation.
 
-    Use when: nobody knows how long training should be; raise `patience` and `num_epochs` with it.
+    Use when: nobody knows how long training should be; raise `patience` and `num_epochs` with it. A refit, which has no
+    validation, stays at the peak.
 
     Example:
         >>> halve = make_plateau("2")
