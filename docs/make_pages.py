@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: one per method from its method card; the settings, checks and measures.
+"""Writes the pages made from the code: one per method from its method card; settings, checks, measures, schedules.
 
     python docs/make_pages.py              after changing a method card, a setting, a check or a measure
     python docs/make_pages.py demo-run     also puts the evidence card of that run into README.md
@@ -20,6 +20,7 @@ from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import IndexedMeasure
 from luthier.spec import SECTIONS, all_keys
 from luthier.training.methods import METHODS, ladder_rungs
+from luthier.training.schedules import SCHEDULES, build_schedule
 
 ROOT = Path(__file__).parents[1]
 LABEL = re.compile(r"(?:^|(?<=[.;] ))(?=(?:Use when|Cost|Suggested [\w ]+|Source): )")
@@ -33,6 +34,7 @@ def pages() -> dict[str, str]:
         "reference/settings.md": settings_page,
         "reference/checks.md": checks_page,
         "reference/measures.md": measures_page,
+        "reference/schedules.md": schedules_page,
     }
     return {f"methods/{name}.md": method_page(name) for name in METHODS} | {path: make() for path, make in made.items()}
 
@@ -117,6 +119,22 @@ def measures_page() -> str:
     for name in MEASURES:
         measure = MEASURES[name]
         lines.append(_row(f"`{name}`", measure.direction, "no" if isinstance(measure, IndexedMeasure) else "yes"))
+    return "\n".join(lines) + "\n"
+
+
+def schedules_page() -> str:
+    """Every learning-rate schedule: its factor at nine moments, and its card."""
+    lines = [
+        "# Learning-rate schedules",
+        "",
+        "`--schedule NAME` or `--schedule NAME:ARGUMENT`. Each row shows how the rate goes on after the warm-up, as a share of",
+        "its peak (`plateau` depends on validation). The warm-up rises evenly to the first of these values.",
+    ]
+    for name in SCHEDULES:
+        first, _, rest = (SCHEDULES[name].__doc__ or "").partition("Example:")[0].partition("\n\n")
+        schedule = build_schedule(name)
+        shape = " ".join(f"{schedule(place / 8, ()):.2g}" for place in range(9))
+        lines += ["", f"## {name}", "", " ".join(first.split()), "", f"    {shape}", "", " ".join(rest.split())]
     return "\n".join(lines) + "\n"
 
 

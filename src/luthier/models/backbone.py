@@ -293,6 +293,20 @@ class Backbone(nn.Module):
             if name.startswith(prefixes):
                 yield name, parameter
 
+    def blocks_above(self, name: str) -> int:
+        """How many blocks stand above a parameter of the network; the stem lies below all of them, the tail above.
+
+        Example:
+            >>> from luthier.testing.backbones import tiny_bert
+            >>> backbone = tiny_bert(seed=0)
+            >>> backbone.blocks_above("embeddings.LayerNorm.weight") == backbone.num_blocks
+            True
+        """
+        for index, block in enumerate(self.layout.blocks):
+            if name.startswith(f"{block}."):
+                return self.num_blocks - 1 - index
+        return 0 if name.startswith(tuple(f"{part}." for part in self.layout.tail)) else self.num_blocks
+
     def train_from(self, boundary: int, mode: bool = True) -> None:
         """Training mode (dropout on) for the blocks from `boundary` on and the tail; everything else in evaluation mode.
 

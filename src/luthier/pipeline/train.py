@@ -28,6 +28,7 @@ from luthier.training.loop import FitSettings
 from luthier.training.methods import build_rung, ladder_rungs
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
+from luthier.training.regularization import Penalties
 
 
 def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
@@ -131,6 +132,9 @@ def _fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
         precision=chosen.precision,
         device=chosen.device,
         seed=settings.seed,
+        block_decay=settings.block_decay,
+        ema_decay=settings.ema_decay,
+        penalties=Penalties(l1=settings.l1, l2=settings.l2, towards_pretrained=settings.towards_pretrained),
     )
 
 

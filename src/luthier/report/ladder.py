@@ -30,6 +30,7 @@ class Rung:
         trainable_parameters, boundary, num_blocks, learning_rate: None where the journal does not say.
         steps: (step, training loss), in order of step.
         score: Validation score at its best step; None if the rung did not finish.
+        zero_weights: How many of the head's weights an L1 penalty has made zero, of how many; None without one.
         difference: Score minus the score of the best rung before it, with its standard error; None for the first.
     """
 
@@ -47,6 +48,7 @@ class Rung:
     kept: bool = False
     reason: str = ""
     cost: Cost | None = None
+    zero_weights: tuple[int, int] | None = None
 
 
 def read_rungs(events: Iterable[Mapping[str, Any]]) -> tuple[Rung, ...]:
@@ -79,6 +81,7 @@ def _rung(name: str, events: list[Mapping[str, Any]]) -> Rung:
         kept=bool(finished.get("kept")),
         reason=str(finished.get("reason") or ""),
         cost=from_plain(Cost, finished["cost"]) if finished.get("cost") else None,
+        zero_weights=tuple(finished["zero_weights"]) if finished.get("zero_weights") else None,
     )
 
 

@@ -9,6 +9,9 @@ class EarlyStopping:
     Args:
         patience: Evaluations without a gain before training stops.
 
+    Attributes:
+        gains: For each evaluation so far, whether it was the best.
+
     Example:
         >>> stopping = EarlyStopping(patience=2)
         >>> [stopping.update(score) for score in (0.5, 0.6, 0.6, 0.55)]
@@ -22,10 +25,12 @@ class EarlyStopping:
         self.best = -math.inf
         self.is_best = False
         self.waited = 0
+        self.gains: list[bool] = []
 
     def update(self, score: float) -> bool:
         """Take one score (higher is better); true when it is time to stop."""
         self.is_best = score > self.best
+        self.gains.append(self.is_best)
         if self.is_best:
             self.best = score
         self.waited = 0 if self.is_best else self.waited + 1

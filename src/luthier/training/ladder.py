@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from luthier.core.process import Cost, StopRequest, Stopwatch
 from luthier.core.progress import Observer
@@ -179,7 +179,8 @@ def _try(model: TunedModel, rung: Rung, best: RungResult, bench: Workbench, *, a
     result_score = score_of(predictions, bench.measure)
     kept, reason, error = _judge(predictions, result_score, best, bench.measure, always_keep=always_keep)
     difference = gain_of(result_score, best.score, bench.measure)
-    bench.record(_finished(rung, result_score, difference, error, kept, reason, done))
+    sparse = {"zero_weights": zero_weights(model.head)} if settings.penalties.l1 else {}
+    bench.record({**_finished(rung, result_score, difference, error, kept, reason, done), **sparse})
     bench.observer.note(f"{rung.name}: {bench.measure} {result_score:.2%} on validation ({difference:+.2%}); {reason}")
     return RungResult(
         rung=rung,
@@ -271,6 +272,17 @@ def scores_of(predictions: Predictions, measures: Sequence[str]) -> dict[str, fl
 def _changed(model: TunedModel) -> dict[str, Tensor]:
     """A copy of all weights that may differ from the pre-trained ones: the head, and every block trained so far."""
     return {name: value.detach().clone() for name, value in model.state_dict().items() if name in model.touched}
+
+
+def zero_weights(head: nn.Module) -> tuple[int, int]:
+    """How many entries of a head's matrices are exactly zero, and how many there are.
+
+    Example:
+        >>> zero_weights(nn.Linear(3, 2))
+        (0, 6)
+    """
+    matrices = [item.detach() for item in head.parameters() if item.ndim >= 2]
+    return sum(int((item == 0).sum()) for item in matrices), sum(item.numel() for item in matrices)
 
 
 def _started(model: TunedModel, rung: Rung, settings: FitSettings) -> dict[str, Any]:

@@ -16,12 +16,14 @@ from luthier.core.seeding import generator_for, seed_for
 from luthier.data.batches import epoch_batches
 from luthier.errors import DivergedError, Stopped
 from luthier.evaluation.records import Direction
+from luthier.training.averaging import AveragedWeights
 from luthier.training.data import TrainingRows
 from luthier.training.device import autocast
 from luthier.training.early_stopping import EarlyStopping
 from luthier.training.model import TunedModel
 from luthier.training.optimizer import build_groups, build_optimizer, set_learning_rate
-from luthier.training.schedules import SCHEDULES, learning_rate_factor
+from luthier.training.regularization import NO_PENALTIES, Penalties, Regularizer
+from luthier.training.schedules import build_schedule, learning_rate_factor
 
 Loss = Callable[[Tensor, Tensor], Any]
 Score = Callable[[Float[np.ndarray, "N C"]], Mapping[str, float]]
@@ -34,6 +36,7 @@ class FitSettings:
 
     Attributes:
         boundary: First block that trains.
+        block_decay: The rate of each block is this share of that of the block above it.
     """
 
     boundary: int
@@ -51,6 +54,9 @@ class FitSettings:
     precision: str
     device: str
     seed: int
+    penalties: Penalties = NO_PENALTIES
+    block_decay: float = 1.0
+    ema_decay: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +87,7 @@ class FitResult:
 
     Attributes:
         outputs: Outputs on the validation rows at the best step.
-        losses: Loss of each step.
+        losses: Loss of each step, without penalties.
     """
 
     scores: Mapping[str, float]
@@ -124,17 +130,21 @@ def fit(
     losses: list[float] = []
     best: tuple[int, Mapping[str, float], np.ndarray, dict[str, Tensor]] | None = None
     with model.tuning(settings.boundary) as trainable, counted(observer, "train", num_steps, "steps"), starting(model, train):
-        for step, value in train_steps(model, train, settings, loss=objective.loss, trainable=trainable, record=record):
+        averaged = AveragedWeights(trainable, decay=settings.ema_decay)
+        for step, value in train_steps(
+            model, train, settings, loss=objective.loss, trainable=trainable, record=record, gains=early_stopping.gains
+        ):
             losses.append(value)
             observer.advance(1, f"loss {value:.3f}")
+            averaged.update()
             if step % evaluate_every == 0 or step == num_steps or stop:
-                outputs = predict_rows(model, validation, settings)
-                scores = objective.score(outputs)
-                is_over = early_stopping.update(objective.sign * scores[objective.primary])
-                epoch = step / steps_per_epoch
-                record({"event": "evaluation", "step": step, "epoch": epoch, "scores": scores, "best": early_stopping.is_best})
-                if early_stopping.is_best:
-                    best = (step, scores, outputs, _snapshot(trainable))
+                with averaged.applied():
+                    outputs = predict_rows(model, validation, settings)
+                    scores = objective.score(outputs)
+                    is_over = early_stopping.update(objective.sign * scores[objective.primary])
+                    if early_stopping.is_best:
+                        best = (step, scores, outputs, _snapshot(trainable))
+                record(_evaluation_event(step, step / steps_per_epoch, scores, is_best=early_stopping.is_best))
                 if is_over or stop:
                     break
         assert best is not None
@@ -166,21 +176,28 @@ def train_steps(
     loss: Loss,
     trainable: Mapping[str, nn.Parameter],
     record: Record,
+    gains: Sequence[bool] = (),
 ) -> Iterator[tuple[int, float]]:
     """The updates of a whole training, one by one: yields how many were made, and the loss of the last.
+
+    Args:
+        gains: For each evaluation so far, whether it was the best; the caller adds to it as training goes on.
 
     Raises:
         DivergedError: the loss became NaN or infinite.
     """
     num_steps = count_steps(len(train.rows), settings)
     warmup_steps = round(settings.warmup_fraction * num_steps)
-    schedule = SCHEDULES[settings.schedule]
+    schedule = build_schedule(settings.schedule)
     torch.manual_seed(seed_for(settings.seed, "dropout"))
-    optimizer = build_optimizer(_groups(trainable, settings), device=settings.device)
+    optimizer = build_optimizer(_groups(model, trainable, settings), device=settings.device)
+    regularizer = Regularizer(trainable, settings.penalties, pretrained=model.pretrained)
     for step, places in enumerate(_steps(train.lengths, num_steps, settings)):
-        factor = learning_rate_factor(step, num_steps=num_steps, warmup_steps=warmup_steps, schedule=schedule)
+        factor = learning_rate_factor(step, num_steps=num_steps, warmup_steps=warmup_steps, schedule=schedule, gains=gains)
         set_learning_rate(optimizer, factor)
-        value, norm = _train_step(model, train, places, settings, loss=loss, trainable=trainable, optimizer=optimizer)
+        value, norm = _train_step(
+            model, train, places, settings, loss=loss, trainable=trainable, optimizer=optimizer, regularizer=regularizer
+        )
         epoch = (step + 1) / math.ceil(len(train.rows) / settings.batch_size)
         record(_step_event(step, epoch, value, norm, factor * settings.learning_rate))
         _check_finite(value, norm, step=step, rows=train.names_of(places), settings=settings)
@@ -194,12 +211,19 @@ def starting(model: TunedModel, train: TrainingRows) -> Any:
     return model.backbone.starting_at(model.boundary) if train.store is not None else nullcontext()
 
 
-def _groups(trainable: Mapping[str, nn.Parameter], settings: FitSettings) -> list[dict[str, Any]]:
+def _groups(model: TunedModel, trainable: Mapping[str, nn.Parameter], settings: FitSettings) -> list[dict[str, Any]]:
+    """The head at its rate; the backbone's blocks at theirs, which may shrink from block to block downwards."""
+    depths: dict[int, list[tuple[str, nn.Parameter]]] = {}
+    for name, item in trainable.items():
+        if not name.startswith("head."):
+            inner = name.removeprefix("backbone.network.")
+            depth = model.backbone.blocks_above(inner) if settings.block_decay < 1 else 0
+            depths.setdefault(depth, []).append((name, item))
     head = [(name, item) for name, item in trainable.items() if name.startswith("head.")]
-    rest = [(name, item) for name, item in trainable.items() if not name.startswith("head.")]
+    rates = {depth: settings.learning_rate * settings.block_decay**depth for depth in depths}
+    parts = [*((depths[depth], rates[depth]) for depth in sorted(depths)), (head, settings.head_learning_rate)]
     return [
-        *build_groups(rest, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay),
-        *build_groups(head, learning_rate=settings.head_learning_rate, weight_decay=settings.weight_decay),
+        group for part, rate in parts for group in build_groups(part, learning_rate=rate, weight_decay=settings.weight_decay)
     ]
 
 
@@ -225,6 +249,7 @@ def _train_step(
     loss: Loss,
     trainable: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
+    regularizer: Regularizer,
 ) -> tuple[float, float]:
     """One optimizer update over the whole batch, micro-batch by micro-batch.
 
@@ -245,9 +270,11 @@ def _train_step(
     for parameter in trainable.values():
         if parameter.grad is not None:
             parameter.grad /= weight
+    regularizer.add_gradients()
     norm = nn.utils.clip_grad_norm_(list(trainable.values()), settings.max_gradient_norm)
     if math.isfinite(total) and math.isfinite(norm):
         optimizer.step()
+        regularizer.shrink(optimizer.param_groups)
     return total / weight, float(norm)
 
 
@@ -286,6 +313,10 @@ def _step_event(step: int, epoch: float, loss: float, norm: float, learning_rate
         "learning_rate": learning_rate,
         "gradient_norm": norm,
     }
+
+
+def _evaluation_event(step: int, epoch: float, scores: Mapping[str, float], *, is_best: bool) -> dict[str, Any]:
+    return {"event": "evaluation", "step": step, "epoch": epoch, "scores": scores, "best": is_best}
 
 
 def _check_finite(loss: float, norm: float, *, step: int, rows: Sequence[str], settings: FitSettings) -> None:

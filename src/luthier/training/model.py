@@ -52,6 +52,11 @@ class TunedModel(nn.Module):
             self.requires_grad_(False)
             self.eval_mode()
 
+    @property
+    def pretrained(self) -> Mapping[str, Tensor]:
+        """The pre-trained values of the backbone's weights that have been free to move, by name."""
+        return {name: value for name, value in self._pretrained.items() if name.startswith("backbone.")}
+
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         """Put back weights taken at some moment: those named as given, everything else trained since as pre-trained."""
         with torch.no_grad():

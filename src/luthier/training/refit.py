@@ -12,6 +12,7 @@ from typing import Any
 from luthier.core.process import Cost, StopRequest, Stopwatch
 from luthier.core.progress import Observer, counted
 from luthier.errors import Stopped
+from luthier.training.averaging import AveragedWeights
 from luthier.training.data import TrainingRows
 from luthier.training.loop import FitSettings, Loss, Record, count_steps, starting, train_steps
 from luthier.training.model import TunedModel
@@ -46,10 +47,13 @@ def train_again(
         record({**event, "event": "refit_step"})
 
     with model.tuning(settings.boundary) as trainable, counted(observer, "refit", last, "steps"), starting(model, rows):
+        averaged = AveragedWeights(trainable, decay=settings.ema_decay)
         for step, value in train_steps(model, rows, settings, loss=loss, trainable=trainable, record=note):
+            averaged.update()
             observer.advance(1, f"loss {value:.3f}")
             if step == last or stop:
                 break
+        averaged.keep()
     if stop:
         raise Stopped(f"Stopped by {stop.signal_name} at step {step} of the refit.", remedy="the same command begins again")
     return watch.read()

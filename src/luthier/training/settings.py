@@ -16,12 +16,29 @@ class TrainingSettings(Settings):
     micro_batch: int | None = Field(None, ge=1, description="Examples per forward pass (default: the whole batch)")
     learning_rate: float | None = Field(None, gt=0, description="Peak learning rate of the backbone (default: by method)")
     head_learning_rate: float | None = Field(None, gt=0, description="Peak learning rate of the head (default: by method)")
-    schedule: str = Field("linear", description="constant, linear or cosine, after the warm-up")
+    block_decay: float = Field(
+        1.0, gt=0, le=1, description="Learning rate of each block as a share of that of the block above it (layer-wise decay)"
+    )
+    schedule: str = Field(
+        "linear",
+        description="How the rate goes on after the warm-up: linear, cosine, constant, one-cycle, plateau, ...",
+    )
     warmup_fraction: float = Field(0.1, ge=0, lt=1, description="Share of the steps over which the rate rises from zero")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay (L2) of matrices; biases and norms have none")
+    l1: float = Field(0.0, ge=0, description="L1 penalty on the head: small weights become exactly zero")
+    l2: float = Field(0.0, ge=0, description="L2 penalty on every matrix that trains, as a part of the loss")
+    towards_pretrained: float = Field(
+        0.0, ge=0, description="Pull of the backbone's weights back to the pre-trained ones (L2-SP)"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Probability mass spread over the other labels")
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Drop rate of the head and of the blocks that train (default: the model's own)"
+    )
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Keep a moving average of the weights over the steps, with this decay (0: the weights themselves)",
     )
     max_gradient_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm")
     patience: int = Field(3, ge=1, description="Evaluations without a gain on validation before training stops")

@@ -15,9 +15,11 @@ from luthier.core.process import StopRequest
 from luthier.errors import DivergedError, Stopped
 from luthier.tasks.protocol import LossSum
 from luthier.training.data import TrainingRows
-from luthier.training.loop import FitResult, FitSettings, predict_rows
+from luthier.training.ladder import zero_weights
+from luthier.training.loop import FitResult, FitSettings, _groups, predict_rows
 from luthier.training.model import TunedModel
-from luthier.training.schedules import SCHEDULES, learning_rate_factor
+from luthier.training.regularization import Penalties
+from luthier.training.schedules import build_schedule, learning_rate_factor
 
 Make = Callable[..., TunedModel]
 Run = Callable[..., FitResult]
@@ -98,11 +100,88 @@ def test_the_journal_holds_the_learning_rate_of_the_schedule(
     run(make_model(), replace(settings, schedule=schedule, num_epochs=3), record=events.append)
     steps = [event for event in events if event["event"] == "step"]
     expected = [
-        2e-3 * learning_rate_factor(step, num_steps=9, warmup_steps=2, schedule=SCHEDULES[schedule]) for step in range(9)
+        2e-3 * learning_rate_factor(step, num_steps=9, warmup_steps=2, schedule=build_schedule(schedule)) for step in range(9)
     ]
     assert [event["learning_rate"] for event in steps] == pytest.approx(expected)
     assert [event["step"] for event in steps] == list(range(1, 10))
     assert steps[2]["epoch"] == 1
+
+
+def test_a_pull_towards_the_pretrained_weights_holds_the_backbone_and_not_the_head(
+    make_model: Make, run: Run, settings: FitSettings
+) -> None:
+    moved = {}
+    for strength in (0.0, 100.0):
+        model = make_model()
+        before = {name: item.detach().clone() for name, item in model.named_parameters()}
+        run(model, replace(settings, penalties=Penalties(towards_pretrained=strength)))
+        moved[strength] = {
+            part: sum(float((item - before[name]).norm()) for name, item in model.named_parameters() if name.startswith(part))
+            for part in ("backbone.", "head.")
+        }
+    assert moved[100.0]["backbone."] < 0.5 * moved[0.0]["backbone."]
+    assert moved[100.0]["head."] > 0.5 * moved[0.0]["head."]
+
+
+def test_l1_makes_weights_of_the_head_exactly_zero(make_model: Make, run: Run, settings: FitSettings) -> None:
+    shares = []
+    for strength in (0.0, 0.3, 1e3):
+        model = make_model()
+        run(model, replace(settings, penalties=Penalties(l1=strength)))
+        zeros, number = zero_weights(model.head)
+        shares.append(zeros / number)
+    assert shares[0] == 0
+    assert 0 < shares[1] < 1
+    assert shares[2] == 1
+
+
+def test_lower_blocks_learn_at_smaller_rates(make_model: Make, settings: FitSettings) -> None:
+    model = make_model()
+    with model.tuning(0) as trainable:
+        groups = _groups(model, trainable, replace(settings, boundary=0, block_decay=0.5))
+        names = {id(item): name for name, item in trainable.items()}
+        rates = {names[id(item)]: group["lr"] for group in groups for item in group["params"]}
+        blocks = model.backbone.layout.blocks
+        for index, block in enumerate(blocks):
+            found = {rate for name, rate in rates.items() if name.startswith(f"backbone.network.{block}.")}
+            assert found == {2e-3 * 0.5 ** (len(blocks) - 1 - index)}
+        assert rates["backbone.network.embeddings.word_embeddings.weight"] == 2e-3 * 0.5 ** len(blocks)
+        assert {rate for name, rate in rates.items() if name.startswith("head.")} == {5e-3}
+        assert rates.keys() == trainable.keys()
+        assert len(_groups(model, trainable, settings)) == 4
+
+
+def test_an_average_of_the_weights_is_what_is_evaluated_and_kept(make_model: Make, run: Run, settings: FitSettings) -> None:
+    """Against the recursion written out over weights that the journal's twin run had after each step."""
+    seen: list[dict[str, Tensor]] = []
+    model = make_model()
+
+    def look(event: Event) -> None:
+        if event["event"] == "step":
+            seen.append({name: item.detach().clone() for name, item in model.head.named_parameters()})
+
+    start = {name: item.detach().clone() for name, item in model.head.named_parameters()}
+    once = replace(settings, ema_decay=0.6, num_epochs=2, evaluations_per_epoch=1)
+    done = run(model, once, record=look)
+    average = start
+    for number, weights in enumerate(seen[: done.best_step], 1):
+        decay = min(0.6, (1 + number) / (10 + number))
+        average = {name: decay * average[name] + (1 - decay) * weights[name] for name in average}
+    for name, item in model.head.named_parameters():
+        torch.testing.assert_close(item.detach(), average[name])
+        assert not torch.equal(item.detach(), seen[done.best_step - 1][name])
+
+
+def test_a_plateau_halves_the_rate_when_validation_stands_still(make_model: Make, run: Run, settings: FitSettings) -> None:
+    events: list[Event] = []
+    still = replace(
+        settings, schedule="plateau:2", num_epochs=6, warmup_fraction=0.0, head_learning_rate=1e-9, learning_rate=1e-9
+    )
+    run(make_model(), still, record=events.append)
+    evaluations = [event["best"] for event in events if event["event"] == "evaluation"]
+    assert evaluations == [True, False, False, False, False, False]
+    factors = [event["learning_rate"] / 1e-9 for event in events if event["event"] == "step"]
+    assert factors == pytest.approx([1.0] * 9 + [0.5] * 6 + [0.25] * 3)
 
 
 def test_evaluations_come_as_often_as_asked_and_always_at_the_end(make_model: Make, run: Run, settings: FitSettings) -> None:

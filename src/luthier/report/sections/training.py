@@ -18,6 +18,7 @@ class RungRow:
     trainable: str
     blocks: str
     learning_rate: str
+    zeros: str
     score: str
     difference: str
     standard_error: str
@@ -47,6 +48,7 @@ def _row(rung: Rung, measure: str, *, is_last_kept: bool) -> RungRow:
         trainable=_parameters(rung.trainable_parameters),
         blocks=_blocks(rung),
         learning_rate=f"{rung.learning_rate:g}" if rung.learning_rate else "",
+        zeros="{:,} of {:,} head weights made zero by L1".format(*rung.zero_weights) if rung.zero_weights else "",
         score=wording.score(measure, rung.score),
         difference=wording.signed(measure, rung.difference),
         standard_error="" if rung.standard_error is None else error,
