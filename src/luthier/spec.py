@@ -40,6 +40,9 @@ FAMILIES = {
     "training.schedule": "luthier.training.schedules:SCHEDULES",
 }
 
+# Keys whose values may carry an argument behind a colon that can be judged without a model: what makes the member, or refuses.
+BUILDERS = {"training.schedule": "luthier.training.schedules:build_schedule"}
+
 
 class TuneSpec(Settings):
     """All settings of one run.
@@ -210,8 +213,20 @@ def spec_of(given: Iterable[Given], *, base: TuneSpec | None = None, earlier: Se
         spec = TuneSpec.model_validate(_nested(chosen, base))
     except ValidationError as error:
         wrong += [key for key in chosen if key.path in _places(error) and key not in wrong]
-    raise_together([*errors, *(_not_permitted(key, chosen[key]) for key in wrong)])
+    arguments = [_refused_argument(key, item) for key, item in chosen.items() if key not in wrong]
+    raise_together([*errors, *(_not_permitted(key, chosen[key]) for key in wrong), *filter(None, arguments)])
     return spec
+
+
+def _refused_argument(key: Key, item: Given) -> SpecError | None:
+    if key.path not in BUILDERS:
+        return None
+    module, _, attribute = BUILDERS[key.path].partition(":")
+    try:
+        getattr(import_module(module), attribute)(item.value)
+    except SpecError as error:
+        return SpecError(f"{item.where}{error.problem}", remedy=error.remedy)
+    return None
 
 
 def _key_of(item: Given) -> Key | None:

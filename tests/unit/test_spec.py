@@ -130,6 +130,14 @@ def test_a_mistake_in_yaml_is_named_with_what_was_meant(text: str, problem: str,
     assert caught.value.problem.startswith("spec.yaml, line ")
 
 
+def test_an_argument_that_makes_no_sense_is_told_with_everything_else() -> None:
+    with pytest.raises(SpecError) as caught:
+        build_spec("table.csv", schedule="polynomial:x", seed=-1)
+    assert "Schedule 'polynomial:x'" in caught.value.problem
+    assert "seed is -1" in caught.value.problem
+    assert build_spec("table.csv", schedule="polynomial:0.5").training.schedule == "polynomial:0.5"
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "problem"),
     [

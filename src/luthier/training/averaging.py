@@ -1,7 +1,7 @@
 """Averages of weights over the steps of a training (EMA): what is evaluated and kept instead of the last weights.
 
 Use when: the schedule does not end near zero (`constant`, cyclical), or validation jumps from evaluation to evaluation.
-Cost: a copy of the trained weights, and one pass over them a step.
+Cost: a copy of the trained weights, and one pass over them a step. An average undoes the exact zeros of an L1 penalty.
 Suggested values: 0.99 to 0.9999; the average looks back over about 1 / (1 - decay) steps.
 Source: Polyak & Juditsky 1992, "Acceleration of stochastic approximation by averaging"; the rising decay of the first steps is
 that of TensorFlow's ExponentialMovingAverage.
