@@ -30,7 +30,7 @@ class AveragedWeights:
         >>> with averaged.applied():
         ...     inside = round(weight.item(), 3)
         >>> inside, weight.item()
-        (1.777, 2.0)
+        (1.705, 2.0)
     """
 
     def __init__(self, trainable: Mapping[str, nn.Parameter], *, decay: float) -> None:

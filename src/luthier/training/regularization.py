@@ -82,7 +82,7 @@ class Regularizer:
         rates = {id(item): float(group["lr"]) for group in groups for item in group["params"]}
         for item in self._sparse.values():
             amount = self.penalties.l1 * rates[id(item)]
-            item.copy_(item.sign() * (item.abs() - amount).clamp(min=0))
+            item.sub_(item.clamp(-amount, amount))
 
     @torch.no_grad()
     def value(self) -> float:
