@@ -27,7 +27,6 @@ def test_gradients_are_those_of_the_penalties() -> None:
     for item in trainable.values():
         item.grad = torch.ones_like(item)
     regularizer = Regularizer(trainable, Penalties(l2=0.3, towards_pretrained=0.7), pretrained=anchors)
-    assert regularizer.value() == pytest.approx(float(expected.detach()), rel=1e-6)
     regularizer.add_gradients()
     for item, gradient in zip(trainable.values(), wanted, strict=True):
         assert item.grad is not None
@@ -68,4 +67,3 @@ def test_nothing_asked_for_is_nothing_done() -> None:
     regularizer.shrink([{"params": list(trainable.values()), "lr": 1.0}])
     assert all(torch.equal(item, before[name]) for name, item in trainable.items())
     assert all(torch.equal(item.grad, torch.ones_like(item)) for item in trainable.values() if item.grad is not None)
-    assert regularizer.value() == 0

@@ -24,29 +24,14 @@ from luthier.models.source import resolve_model
 from luthier.tasks.inputs import Inputs, TokenInputs
 from luthier.tasks.protocol import LossSum
 from luthier.testing.backbones import FAMILIES, tiny_backbone
+from luthier.testing.fitting import SHORT_FIT
 from luthier.testing.inputs import family_inputs
 from luthier.training.data import TrainingRows
 from luthier.training.loop import FitSettings, Objective, fit
 from luthier.training.model import TunedModel
 
 NUM_STEPS, NUM_LABELS = 8, 3
-SETTINGS = FitSettings(
-    boundary=0,
-    num_epochs=2,
-    batch_size=6,
-    micro_batch=6,
-    learning_rate=2e-4,
-    head_learning_rate=1e-3,
-    schedule="linear",
-    warmup_fraction=0.1,
-    weight_decay=0.01,
-    max_gradient_norm=1.0,
-    patience=99,
-    evaluations_per_epoch=1,
-    precision="float32",
-    device="cpu",
-    seed=0,
-)
+SETTINGS = replace(SHORT_FIT, batch_size=6, micro_batch=6)
 
 
 @pytest.fixture(autouse=True)

@@ -83,11 +83,3 @@ class Regularizer:
         for item in self._sparse.values():
             amount = self.penalties.l1 * rates[id(item)]
             item.sub_(item.clamp(-amount, amount))
-
-    @torch.no_grad()
-    def value(self) -> float:
-        """What the penalties add to the loss."""
-        total = sum(self.penalties.l1 * float(item.abs().sum()) for item in self._sparse.values())
-        total += sum(0.5 * self.penalties.l2 * float(item.square().sum()) for item in self._matrices.values())
-        distances = (float((item - anchor).square().sum()) for item, anchor in self._anchored.values())
-        return total + 0.5 * self.penalties.towards_pretrained * sum(distances)

@@ -1,6 +1,7 @@
 """A tiny text model, encoded rows with learnable targets, and settings of the loop."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from luthier.models.heads import LinearHead
 from luthier.tasks.inputs import TokenInputs
 from luthier.tasks.protocol import LossSum
 from luthier.testing.backbones import tiny_backbone
+from luthier.testing.fitting import SHORT_FIT
 from luthier.testing.inputs import family_inputs
 from luthier.training.data import TrainingRows
 from luthier.training.loop import FitResult, FitSettings, Objective, fit
@@ -30,23 +32,7 @@ def one_thread() -> None:
 
 @pytest.fixture
 def settings() -> FitSettings:
-    return FitSettings(
-        boundary=1,
-        num_epochs=2,
-        batch_size=16,
-        micro_batch=16,
-        learning_rate=2e-3,
-        head_learning_rate=5e-3,
-        schedule="linear",
-        warmup_fraction=0.2,
-        weight_decay=0.01,
-        max_gradient_norm=1.0,
-        patience=99,
-        evaluations_per_epoch=1,
-        precision="float32",
-        device="cpu",
-        seed=0,
-    )
+    return replace(SHORT_FIT, boundary=1, learning_rate=2e-3, head_learning_rate=5e-3, warmup_fraction=0.2)
 
 
 @pytest.fixture
