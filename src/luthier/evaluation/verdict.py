@@ -160,7 +160,7 @@ def _doubt(gain: Gain) -> str:
     """Why a gain is not shown."""
     if gain.is_significant():
         return f"the interval of the gain contains zero: {gain}"
-    return f"the test part is too small for that: {gain}"
+    return f"the gain may be chance: {gain}"
 
 
 def _proof(gains: Mapping[str, Gain], words: _Words) -> str:

@@ -37,6 +37,7 @@ class FitSettings:
     Attributes:
         boundary: First block that trains.
         block_decay: The rate of each block is this share of that of the block above it.
+        ema_decay: Of the moving average of the weights that is evaluated and kept; 0 keeps the weights themselves.
     """
 
     boundary: int

@@ -88,7 +88,7 @@ CASES = {
         "keep with care",
         "tuned",
         "beats majority and pretrained by paired tests after Holm's correction; the closest is pretrained (70.0 %: +20.0 "
-        "points [+18.0, +22.0], p = 0.001). But it is not shown to beat classic (88.0 %), the test part is too small for that",
+        "points [+18.0, +22.0], p = 0.001). But it is not shown to beat classic (88.0 %), the gain may be chance: +2.0 points",
     ),
     "better than all, nothing shown": (
         [against("majority", 0.02, UNSURE), against("classic", 0.01, UNSURE)],
