@@ -76,7 +76,7 @@ def ours(settings: Mapping[str, Any]) -> dict[str, Any]:
     from luthier.core.progress import Quiet
     from luthier.tasks.text_classification import TASK
     from luthier.training.device import choose_precision
-    from luthier.training.loop import Objective, fit, predict_rows
+    from luthier.training.loop import Objective, Supervision, fit, predict_rows
 
     phases.end("imports")
     precision = choose_precision(settings["precision"], device="cpu").value
@@ -87,17 +87,14 @@ def ours(settings: Mapping[str, Any]) -> dict[str, Any]:
     fitting, expected = _fit_settings(settings, precision), bench.targets[bench.rows["validation"]]
     done = fit(
         bench.model,
-        bench.rows_of("train", store),
-        bench.rows_of("validation", store),
+        lambda boundary: (bench.rows_of("train", store), bench.rows_of("validation", store)),
         fitting,
         objective=Objective(
             loss=lambda outputs, targets: TASK.loss(outputs, targets, label_smoothing=0.0),
             score=lambda outputs: {"accuracy": float((outputs.argmax(1) == expected).mean())},
             primary="accuracy",
         ),
-        observer=Quiet(),
-        record=lambda event: None,
-        stop=StopRequest(),
+        supervision=Supervision(observer=Quiet(), record=lambda event: None, stop=StopRequest()),
     )
     phases.end("train")
     right = right_answers(predict_rows(bench.model, bench.rows_of("test"), fitting), bench.parts["test"].targets)
@@ -171,7 +168,7 @@ def _fill(bench: Bench, settings: Mapping[str, Any], precision: str) -> Any:
 
 
 def _fit_settings(settings: Mapping[str, Any], precision: str) -> Any:
-    from luthier.training.loop import FitSettings
+    from luthier.training.fit_settings import FitSettings
 
     return FitSettings(
         boundary=settings["frozen_blocks"],

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from luthier.api import check, load_model, tune
+    from luthier.api import check, load_model, resume, tune
     from luthier.errors import (
         DataError,
         DivergedError,
@@ -41,6 +41,7 @@ _HOMES = {
     "check": "luthier.api",
     "load_model": "luthier.api",
     "load_spec": "luthier.spec",
+    "resume": "luthier.api",
     "tune": "luthier.api",
 }
 
@@ -59,6 +60,7 @@ __all__ = [
     "check",
     "load_model",
     "load_spec",
+    "resume",
     "tune",
 ]
 

@@ -45,6 +45,28 @@ def tune(
     return pipeline.tune(_spec_from(sources, settings), observer=observer, backbone=backbone)
 
 
+def resume(folder: str | Path, *, observer: Observer | None = None, backbone: "Backbone | None" = None) -> "Run":
+    """Go on with a run that was stopped or killed, to the same weights as if it had never been interrupted.
+
+    What was finished is not done again: rungs that came to their end, and the steps before the newest state that is whole.
+    Damaged states are named and passed over.
+
+    Args:
+        folder: The run folder.
+        observer: Is told what happens; nobody by default.
+        backbone: The same pre-trained model of one's own as before, if there was one.
+
+    Raises:
+        UsageError: there is no run, it is finished, or another process is at work in it.
+        DataError: the data have changed since the run began.
+    """
+    from luthier import pipeline
+    from luthier.core.process import wait_without_spinning
+
+    wait_without_spinning()
+    return pipeline.resume(Path(folder), observer=observer, backbone=backbone)
+
+
 def check(sources: Sources, *, fast: bool = False, observer: Observer | None = None, **settings: object) -> "CheckResult":
     """Look for what is wrong with data before anything is trained on it.
 

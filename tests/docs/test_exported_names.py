@@ -24,6 +24,7 @@ EXPORTED = [
     "check",
     "load_model",
     "load_spec",
+    "resume",
     "tune",
 ]
 

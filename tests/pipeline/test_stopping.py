@@ -81,7 +81,7 @@ def test_stopped_later_the_folder_says_that_it_is_unfinished(
         luthier.tune(tickets, observer=PressCtrlC(**moment), **(settings | asked))
     assert "holds the records of an unfinished run" in caught.value.problem
     assert ("What the frozen model computed is kept" in caught.value.problem) is keeps_features
-    assert caught.value.remedy == f"luthier tune {tmp_path / 'run' / 'spec.yaml'} --overwrite"
+    assert caught.value.remedy == f"luthier tune --resume {tmp_path / 'run'}"
     damages = verify_manifest(tmp_path / "run")
     assert "did not finish" in damages[0].what
     assert not list((tmp_path / "run").glob(".*"))
@@ -91,8 +91,7 @@ def test_stopped_later_the_folder_says_that_it_is_unfinished(
 def test_the_remedy_of_a_stop_works(tickets: Path, settings: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         luthier.tune(tickets, observer=PressCtrlC(counted="train"), **settings)
-    spec = luthier.load_spec(tmp_path / "run" / "spec.yaml")
-    again = luthier.tune(spec, overwrite=True)
+    again = luthier.resume(tmp_path / "run")
     straight = luthier.tune(tickets, **(settings | {"out": str(tmp_path / "straight")}))
     assert verify_manifest(again.folder) == []
     weights = [(run.model_path / "model.safetensors").read_bytes() for run in (again, straight)]

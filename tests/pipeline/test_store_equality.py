@@ -27,7 +27,8 @@ from luthier.testing.backbones import FAMILIES, tiny_backbone
 from luthier.testing.fitting import SHORT_FIT
 from luthier.testing.inputs import family_inputs
 from luthier.training.data import TrainingRows
-from luthier.training.loop import FitSettings, Objective, fit
+from luthier.training.fit_settings import FitSettings
+from luthier.training.loop import Objective, Supervision, fit
 from luthier.training.model import TunedModel
 
 NUM_STEPS, NUM_LABELS = 8, 3
@@ -99,17 +100,14 @@ def train(
     with counted_calls(backbone) as calls:
         done = fit(
             model,
-            part,
-            part,
+            lambda _: (part, part),
             replace(settings, boundary=boundary),
             objective=Objective(
                 loss=loss,
                 score=lambda outputs: {"accuracy": float((outputs.argmax(1) == targets).mean())},
                 primary="accuracy",
             ),
-            observer=Quiet(),
-            record=lambda event: None,
-            stop=StopRequest(),
+            supervision=Supervision(observer=Quiet(), record=lambda event: None, stop=StopRequest()),
         )
     return Trained(done.losses, model, calls)
 

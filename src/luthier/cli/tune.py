@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from luthier.cli.command import GroupedOption, Verb
 from luthier.cli.console import Watch
 from luthier.cli.options import PANELS, output_options, set_option, setting_options, spec_from_flags
 from luthier.cli.results import print_json
+from luthier.errors import UsageError
 from luthier.spec import TuneSpec
 
 if TYPE_CHECKING:
@@ -23,17 +24,38 @@ NOT_KEPT = 3
 
 
 def run(
-    *, sources: Sequence[str], assignments: Sequence[str], plan: bool, as_json: bool, quiet: bool, **settings: object
+    *,
+    sources: Sequence[str],
+    assignments: Sequence[str],
+    plan: bool,
+    resume: str | None,
+    as_json: bool,
+    quiet: bool,
+    **settings: object,
 ) -> int:
-    """Tune, or with `plan` only say what would happen; `settings` are the flags made from the spec."""
-    if not sources and not assignments and not any(value not in (None, ()) for value in settings.values()):
+    """Tune, go on with `resume`, or with `plan` only say what would happen; `settings` are the flags made from the spec."""
+    given = [*sources, *assignments, *(value for value in settings.values() if value not in (None, ()))]
+    if resume is not None:
+        if given or plan:
+            raise UsageError(
+                "A run that goes on takes everything from its own spec.yaml; found further sources or flags.",
+                remedy=f"luthier tune --resume {resume}",
+            )
+        return _watched(lambda watch: _go_on(Path(resume), watch, as_json=as_json), quiet=quiet, as_json=as_json)
+    if not given:
         context = click.get_current_context()
         click.echo(VERB.get_short_help(context))
         return 0
     spec = spec_from_flags(sources, settings, assignments)
-    watch = Watch(quiet=quiet or plan, on_stderr=as_json)  # a plan shows on one page what a run tells as it goes
+    work = _plan if plan else _tune
+    # A plan shows on one page what a run tells as it goes.
+    return _watched(lambda watch: work(spec, watch, as_json=as_json), quiet=quiet or plan, as_json=as_json)
+
+
+def _watched(work: Callable[[Watch], int], *, quiet: bool, as_json: bool) -> int:
+    watch = Watch(quiet=quiet, on_stderr=as_json)
     try:
-        return _plan(spec, watch, as_json=as_json) if plan else _tune(spec, watch, as_json=as_json)
+        return work(watch)
     finally:
         watch.close()
 
@@ -44,6 +66,20 @@ def _tune(spec: TuneSpec, watch: Watch, *, as_json: bool) -> int:
     # Nothing that a library prints may end up between the lines of the result.
     with redirect_stdout(sys.stderr if as_json else sys.stdout):
         done = pipeline.tune(spec, observer=watch)
+    return _tell(done, spec, watch, as_json=as_json)
+
+
+def _go_on(folder: Path, watch: Watch, *, as_json: bool) -> int:
+    from luthier import pipeline
+    from luthier.pipeline.run_folder import unfinished_spec
+
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        spec = unfinished_spec(folder)
+        done = pipeline.resume(folder, observer=watch)
+    return _tell(done, spec, watch, as_json=as_json)
+
+
+def _tell(done: "Run", spec: TuneSpec, watch: Watch, *, as_json: bool) -> int:
     if as_json:
         print_json(
             {
@@ -114,6 +150,7 @@ VERB = Verb(
         GroupedOption(
             ["--plan"], is_flag=True, help="Say what would happen, what it would cost and what is doubtful; do nothing"
         ),
+        GroupedOption(["--resume"], metavar="RUN", help="Go on with the unfinished run in this folder, to the same weights"),
         set_option(),
         *output_options(),
     ],
@@ -123,6 +160,7 @@ VERB = Verb(
         "luthier tune photos/ --method full --num-epochs 5",
         "luthier tune train.csv test.csv --plan",
         "luthier tune spec.yaml --set training.seed=7",
+        "luthier tune --resume runs/tickets-20260301-101500",
     ),
     main_flags=("--target", "--text", "--model", "--method", "--num-epochs", "--split", "--out", "--plan", "--json"),
 )

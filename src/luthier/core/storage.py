@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.core.records import to_json
-from luthier.errors import ResourceError
+from luthier.errors import ResourceError, UsageError
 
 
 def sha256_of(path: Path) -> str:
@@ -30,6 +30,11 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def _sync_file(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` to write to; it takes `path`'s place when the block ends well, else it goes.
@@ -41,8 +46,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        _sync_file(temporary)
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
@@ -53,12 +57,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder`; it becomes `folder` when the block ends well, else nothing is left."""
+    """A temporary folder beside `folder`; it becomes `folder` when the block ends well, else nothing is left.
+
+    Every file in it is on the disk before it gets its name, so that a power cut leaves a whole folder or none.
+
+    Raises:
+        ResourceError: the disk is full or cannot be written to; names the path and the free space.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
+        for path in sorted(temporary.rglob("*")):
+            _sync_file(path) if path.is_file() else sync_folder(path)
+        sync_folder(temporary)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.replace(folder)
@@ -67,6 +80,35 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         raise cannot_write(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def free_of_leftovers(folder: Path) -> None:
+    """Remove what writes that were killed have left below a folder: the hidden temporary files and folders of this module."""
+    for path in sorted(folder.rglob(".*")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Keep every other process from writing to a folder; the lock goes with this process, however it ends.
+
+    Raises:
+        UsageError: another process holds it.
+    """
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise UsageError(
+            f"Another process is at work in {folder}.", remedy="wait until it is done, or --out with another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def cannot_write(path: Path, error: OSError) -> ResourceError:

@@ -4,6 +4,7 @@
 No module here is named like a verb: importing it would put the module in the function's place.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luthier.core.progress import Observer
@@ -14,7 +15,7 @@ from luthier.spec import TuneSpec
 if TYPE_CHECKING:
     from luthier.models.backbone import Backbone
 
-__all__ = ["CheckResult", "Plan", "Run", "check", "plan", "tune"]
+__all__ = ["CheckResult", "Plan", "Run", "check", "plan", "resume", "tune"]
 
 
 def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbone | None" = None) -> Run:
@@ -22,6 +23,14 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
     from luthier.pipeline.story import tune as run
 
     return run(spec, observer=observer, backbone=backbone)
+
+
+def resume(folder: Path, *, observer: Observer | None = None, backbone: "Backbone | None" = None) -> Run:
+    """Go on with the unfinished run in a folder; see `luthier.resume`."""
+    from luthier.pipeline.run_folder import unfinished_spec
+    from luthier.pipeline.story import tune as run
+
+    return run(unfinished_spec(folder), observer=observer, backbone=backbone, resumes=True)
 
 
 def plan(spec: TuneSpec, *, observer: Observer | None = None) -> Plan:

@@ -52,6 +52,7 @@ def measure_after(
     observer.stage("Report", str(folder.path / "report.html"))
     examples = example_texts(spec, prepared, chosen, wanted_examples(folder.path))
     write_report(folder.path, title=prepared.dataset.name, examples=examples)
+    folder.shelf.clear()
     write_manifest(folder.path)
     return Run(folder=folder.path, model_path=model_path, card=card)
 

@@ -82,7 +82,5 @@ def _train_again(
         settings,
         fraction=min(1.0, result.epochs / settings.num_epochs),
         loss=bench.loss,
-        observer=bench.observer,
-        record=bench.record,
-        stop=bench.stop,
+        supervision=bench.supervision("refit"),
     )

@@ -1,24 +1,41 @@
 """The run folder: what is written into it, and when. Records first, the manifest last."""
 
+import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
 from luthier.core.decision import Decision
+from luthier.core.manifest import MANIFEST
+from luthier.core.progress import Observer
 from luthier.core.records import to_json, to_plain
-from luthier.core.storage import append_line, atomic_path, cannot_write, write_json, write_text
+from luthier.core.storage import (
+    append_line,
+    atomic_path,
+    cannot_write,
+    free_of_leftovers,
+    locked_folder,
+    write_json,
+    write_text,
+)
 from luthier.data.clean import Removal
 from luthier.data.dataset import EXAMPLE_ID, PARTS, Dataset
 from luthier.data.findings import Finding
-from luthier.errors import UsageError
-from luthier.spec import TuneSpec
+from luthier.errors import DataError, UsageError
+from luthier.spec import TuneSpec, load_spec
+
+if TYPE_CHECKING:
+    from luthier.training.shelf import Shelf
 
 MOST_EXAMPLES = 20
+SPEC, JOURNAL, SPLIT = "spec.yaml", "journal.jsonl", "split.parquet"
 
 
 class RunFolder:
@@ -26,18 +43,38 @@ class RunFolder:
 
     Attributes:
         path: The folder.
+        shelf: Where its trainings save themselves; made when it is first asked for.
+        is_resumed: Whether the run goes on from a state that was saved before.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, checkpoint_seconds: float | None, observer: Observer) -> None:
         self.path = path
+        self.is_resumed = False
+        self._checkpoint_seconds, self._observer = checkpoint_seconds, observer
+
+    @cached_property
+    def shelf(self) -> "Shelf":
+        """Torch is needed from here on."""
+        from luthier.training.shelf import Shelf
+
+        return Shelf(
+            self.path / "checkpoints",
+            journal=self.path / JOURNAL,
+            seconds=self._checkpoint_seconds,
+            observer=self._observer,
+        )
+
+    def go_on(self) -> None:
+        """Take the journal back to the furthest state that is whole; what was written after it is done again."""
+        self.is_resumed = self.shelf.rewind_journal() > 0
 
     def record(self, event: Mapping[str, Any]) -> None:
         """Append an event to the journal."""
-        append_line(self.path / "journal.jsonl", event)
+        append_line(self.path / JOURNAL, event)
 
     def write_spec(self, spec: TuneSpec) -> None:
         """The complete spec, with every automatic value resolved."""
-        write_text(self.path / "spec.yaml", spec.to_yaml())
+        write_text(self.path / SPEC, spec.to_yaml())
 
     def write_decisions(self, decisions: Sequence[Decision[Any]]) -> None:
         """Every automatic choice, one a line."""
@@ -55,8 +92,18 @@ class RunFolder:
         write_json(self.path / "findings.json", content)
 
     def write_split(self, table: pa.Table) -> None:
-        """Which example is in which part."""
-        with atomic_path(self.path / "split.parquet") as temporary:
+        """Which example is in which part.
+
+        Raises:
+            DataError: the run goes on, and the parts are no longer what they were when it began.
+        """
+        path = self.path / SPLIT
+        if self.is_resumed and not (path.is_file() and parquet.read_table(path).equals(table)):
+            raise DataError(
+                f"The data have changed since the run in {self.path} began: its parts hold other rows now.",
+                remedy=f"put the data back as they were, or begin again: luthier tune {self.path / SPEC} --overwrite",
+            )
+        with atomic_path(path) as temporary:
             parquet.write_table(table, temporary, compression="zstd")
 
 
@@ -74,27 +121,57 @@ def refuse_taken_folder(spec: TuneSpec) -> None:
     raise UsageError(f"{path} already holds {what}.", remedy=remedy)
 
 
-def open_run_folder(spec: TuneSpec, name: str) -> RunFolder:
-    """Make the folder of a run; what an earlier run left in it goes, if that was asked for.
+@contextmanager
+def open_run_folder(spec: TuneSpec, name: str, *, resumes: bool, observer: Observer) -> Iterator[RunFolder]:
+    """The folder of a run, locked until the block ends; what an earlier run left in it goes, unless that one goes on.
 
     Raises:
-        UsageError: it exists and holds something, and may not be overwritten.
+        UsageError: it exists and holds something, and may not be overwritten; or another process is at work in it.
         ResourceError: it cannot be made.
     """
-    refuse_taken_folder(spec)
-    path = Path(spec.output.out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    path = Path(spec.output.out) if spec.output.out else _new_path(name)
     try:
-        if path.is_dir():
-            _empty(path)
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
-    return RunFolder(path)
+    with locked_folder(path):
+        folder = RunFolder(path, checkpoint_seconds=spec.training.checkpoint_seconds, observer=observer)
+        if resumes:
+            free_of_leftovers(path)
+            folder.go_on()
+        else:
+            refuse_taken_folder(spec)
+            _empty(path)
+        yield folder
+
+
+def _new_path(name: str) -> Path:
+    """A folder that nothing has: named by the data and the time."""
+    path = Path(f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    others = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(item for item in (path, *itertools.islice(others, 100)) if not item.exists())
+
+
+def unfinished_spec(folder: Path) -> TuneSpec:
+    """What the unfinished run in a folder was asked for, to go on with it there.
+
+    Raises:
+        UsageError: there is no run, or it is finished.
+    """
+    if not is_run_folder(folder):
+        what = "is no run folder: it has no spec.yaml" if folder.is_dir() else "does not exist"
+        raise UsageError(f"{folder} {what}, so there is nothing to go on with.", remedy="ls runs")
+    if (folder / MANIFEST).is_file():
+        raise UsageError(
+            f"The run in {folder} is finished; there is nothing to go on with.",
+            remedy=f"luthier tune {folder / SPEC} --out {folder}-again",
+        )
+    return load_spec(folder / SPEC).with_values({"output.out": str(folder)})
 
 
 def is_run_folder(path: Path) -> bool:
     """Whether a run, finished or not, wrote this folder."""
-    return path.is_dir() and (path / "spec.yaml").is_file()
+    return path.is_dir() and (path / SPEC).is_file()
 
 
 def _empty(path: Path) -> None:

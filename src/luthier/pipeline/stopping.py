@@ -7,7 +7,6 @@ from pathlib import Path
 
 from luthier.core.process import StopRequest
 from luthier.errors import Stopped
-from luthier.spec import TuneSpec
 
 
 @dataclass
@@ -24,7 +23,7 @@ class Kept:
 
 
 @contextmanager
-def explain_stop(spec: TuneSpec, stop: StopRequest) -> Iterator[Kept]:
+def explain_stop(stop: StopRequest) -> Iterator[Kept]:
     """Turn Ctrl-C inside the block into `Stopped`, with what is kept and how to go on.
 
     Raises:
@@ -34,16 +33,15 @@ def explain_stop(spec: TuneSpec, stop: StopRequest) -> Iterator[Kept]:
     try:
         yield kept
     except KeyboardInterrupt:
-        raise _stopped(spec, kept, f"Stopped by {stop.signal_name or 'SIGINT'}.") from None
+        raise _stopped(kept, f"Stopped by {stop.signal_name or 'SIGINT'}.") from None
     except Stopped as error:
-        raise _stopped(spec, kept, error.problem) from None
+        raise _stopped(kept, error.problem) from None
 
 
-def _stopped(spec: TuneSpec, kept: Kept, what: str) -> Stopped:
+def _stopped(kept: Kept, what: str) -> Stopped:
     if kept.folder is None:
         return Stopped(f"{what} Nothing was written.", remedy="the same command begins again")
     problem = f"{what} {kept.folder} holds the records of an unfinished run: no model, no manifest.json."
     if kept.has_features:
-        problem += " What the frozen model computed is kept, and will not be computed again."
-    again = f"luthier tune {kept.folder / 'spec.yaml'} --overwrite"
-    return Stopped(problem, remedy=again if spec.output.out else f"{again}, or the same command")
+        problem += " What the frozen model computed is kept, and the state of the training with it."
+    return Stopped(problem, remedy=f"luthier tune --resume {kept.folder}")

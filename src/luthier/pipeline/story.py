@@ -1,5 +1,6 @@
 """The story, from beginning to end. Each step is a function of its own; this file says what follows what."""
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.decision import Decision
@@ -16,22 +17,24 @@ if TYPE_CHECKING:
     from luthier.models.backbone import Backbone
 
 
-def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbone | None" = None) -> Run:
+def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbone | None" = None, resumes: bool = False) -> Run:
     """Load, check, split, choose, measure before, train, measure after, package, report.
 
     Args:
         spec: What was asked for.
         observer: Is told what happens.
         backbone: A backbone of one's own instead of the network of `spec.model`, whose preprocessing is used.
+        resumes: Whether to go on with the unfinished run in `spec.output.out`, to the same bits as if it had never stopped.
 
     Raises:
         Stopped: Ctrl-C; says what is kept and how to go on.
     """
     observer = observer or Quiet()
     keep_freed_memory()
-    with stop_on_signals() as stop, explain_stop(spec, stop) as kept:
+    with stop_on_signals() as stop, explain_stop(stop) as kept, ExitStack() as held:
         with stop.at_once():
-            refuse_taken_folder(spec)
+            if not resumes:
+                refuse_taken_folder(spec)
             prepared = prepare(spec, observer=observer)
 
             # Torch is imported from here on: nobody waits for it to be told of a wrong path or a wrong table.
@@ -47,10 +50,11 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
             rungs = choose_rungs(spec, chosen)
             torch.set_num_threads(chosen.threads)
 
-            folder = open_run_folder(spec, prepared.dataset.name)
+            opened = open_run_folder(spec, prepared.dataset.name, resumes=resumes, observer=observer)
+            folder = held.enter_context(opened)
             kept.folder = folder.path
-            folder.record({"event": "started", "machine": describe_machine()})
             folder.write_spec(resolved_spec(spec, prepared, chosen, folder))
+            folder.record({"event": "resumed" if folder.is_resumed else "started", "machine": describe_machine()})
             folder.write_findings(prepared.dataset, prepared.findings, prepared.removals)
             folder.write_split(prepared.split.to_table(prepared.dataset))
 

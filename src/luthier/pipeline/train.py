@@ -23,8 +23,8 @@ from luthier.spec import TuneSpec
 from luthier.tasks.protocol import LossSum
 from luthier.training.data import TrainingRows
 from luthier.training.dropout import set_dropout
+from luthier.training.fit_settings import FitSettings
 from luthier.training.ladder import RungResult, Workbench, climb, first_result, head_weights, use_probe
-from luthier.training.loop import FitSettings
 from luthier.training.methods import build_rung, ladder_rungs
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
@@ -70,7 +70,8 @@ def train(
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time of the default layout
     use_probe(model, before.probe)
     first = first_result(model, rungs[0], before.validation, measure=prepared.task.primary_measure, cost=before.cost["probe"])
-    bench.record(_probe_event(first, chosen))
+    if not bench.is_resumed:
+        bench.record(_probe_event(first, chosen))
     return model, climb(model, rungs[1:], first, bench, always_keep=spec.training.method != "auto")
 
 
@@ -109,6 +110,8 @@ def make_workbench(
         observer=observer,
         record=folder.record,
         stop=stop,
+        shelf=folder.shelf,
+        is_resumed=folder.is_resumed,
         budget_seconds=settings.budget,
     )
 
@@ -134,6 +137,8 @@ def _fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
         seed=settings.seed,
         block_decay=settings.block_decay,
         ema_decay=settings.ema_decay,
+        on_divergence=settings.on_divergence,
+        recompute=settings.gradient_checkpointing,
         penalties=Penalties(l1=settings.l1, l2=settings.l2, towards_pretrained=settings.towards_pretrained),
     )
 

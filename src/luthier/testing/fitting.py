@@ -1,6 +1,6 @@
 """Settings of a short training, for tests of networks, stores and methods; change them with `dataclasses.replace`."""
 
-from luthier.training.loop import FitSettings
+from luthier.training.fit_settings import FitSettings
 
 SHORT_FIT = FitSettings(
     boundary=0,

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+UPDATES = "number of updates"
+
 
 class AveragedWeights:
     """An exponential moving average of what trains; with decay 0 nothing is kept and nothing done.
@@ -61,6 +63,17 @@ class AveragedWeights:
         """Make the average the model's weights, for good."""
         for name, item in self._trainable.items():
             item.copy_(self._average[name])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The average, and the count of what it was taken over; empty if nothing is averaged."""
+        return {**self._average, UPDATES: torch.tensor(self._updates)} if self._average else {}
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what `tensors` gave."""
+        for name, item in self._average.items():
+            item.copy_(tensors[name])
+        self._updates = int(tensors[UPDATES]) if self._average else 0
 
     @torch.no_grad()
     def _exchange(self) -> None:

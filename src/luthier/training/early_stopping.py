@@ -1,6 +1,8 @@
 """When to stop: validation has not got better for a while."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 
 class EarlyStopping:
@@ -34,4 +36,19 @@ class EarlyStopping:
         if self.is_best:
             self.best = score
         self.waited = 0 if self.is_best else self.waited + 1
+        return self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time to stop."""
         return self.waited >= self.patience
+
+    def state(self) -> dict[str, Any]:
+        """What `load` puts back, as JSON."""
+        return {"best": self.best if math.isfinite(self.best) else None, "waited": self.waited, "gains": list(self.gains)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.best = -math.inf if state["best"] is None else float(state["best"])
+        self.waited, self.gains[:] = int(state["waited"]), [bool(gain) for gain in state["gains"]]
+        self.is_best = bool(self.gains and self.gains[-1])

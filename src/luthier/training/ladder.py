@@ -16,8 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from luthier.core.process import Cost, StopRequest, Stopwatch
+from luthier.core.process import Cost, StopRequest
 from luthier.core.progress import Observer
+from luthier.core.records import from_plain
 from luthier.errors import DivergedError
 from luthier.evaluation.compare import paired_standard_error
 from luthier.evaluation.measures import MEASURES
@@ -25,9 +26,12 @@ from luthier.evaluation.records import Predictions
 from luthier.features.probe import LinearLayer, Probe
 from luthier.models.heads import LinearHead
 from luthier.training.data import TrainingRows
-from luthier.training.loop import FitResult, FitSettings, Loss, Objective, Record, fit
+from luthier.training.fit_settings import FitSettings
+from luthier.training.loop import FitResult, Objective, Record, Supervision, fit
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
+from luthier.training.shelf import Shelf
+from luthier.training.step import Loss
 
 Predict = Callable[[Float[np.ndarray, "N C"]], Predictions]
 MAX_RUNGS_WITHOUT_GAIN = 2
@@ -42,7 +46,7 @@ class RungResult:
     Attributes:
         score: Primary measure on validation.
         predictions: On validation.
-        weights: Of everything that differs from the pre-trained model, by name.
+        weights: Of everything that differs from the pre-trained model, by name; none if it was not kept.
         kept: Whether it became the best so far.
         reason: Why, or why not.
         epochs: Passes over train at the best step.
@@ -70,6 +74,8 @@ class Workbench:
         settings: Of the loop; boundary, epochs and rates are filled in by each rung.
         start: Weights of the head that each rung starts from.
         rates: What the user fixed: num_epochs, learning_rate, head_learning_rate (None: the rung's default).
+        shelf: Where trainings save themselves; None where they do not.
+        is_resumed: Whether the journal already tells of the probe: the run goes on from a saved state.
     """
 
     parts: Mapping[int, tuple[TrainingRows, TrainingRows]]
@@ -83,7 +89,18 @@ class Workbench:
     observer: Observer
     record: Record
     stop: StopRequest
+    shelf: Shelf | None = None
+    is_resumed: bool = False
     budget_seconds: float | None = None
+
+    def supervision(self, name: str) -> Supervision:
+        """Who watches over one training; its events bear its name."""
+
+        def record(event: Mapping[str, Any]) -> None:
+            self.record({"rung": name, **event})
+
+        checkpoints = self.shelf.checkpoints(name) if self.shelf is not None else None
+        return Supervision(observer=self.observer, record=record, stop=self.stop, checkpoints=checkpoints)
 
     def rows(self, boundary: int) -> tuple[TrainingRows, TrainingRows]:
         """Train and validation rows for a boundary; without a store they are those of the whole network."""
@@ -129,15 +146,14 @@ def climb(
     Returns:
         All results, the probe's first; the last with `kept` is the winner.
     """
-    watch = Stopwatch()
     results, best, without_gain = [first], first, 0
     for number, rung in enumerate(rungs):
-        if number and bench.budget_seconds is not None and watch.read().wall_seconds > bench.budget_seconds:
+        spent = sum(result.cost.wall_seconds for result in results[1:])
+        if number and bench.budget_seconds is not None and spent > bench.budget_seconds:
             bench.observer.note(f"The budget is spent: {rung.name} is not tried.", level="warning")
             break
-        model.restore(bench.start)
         try:
-            result = _try(model, rung, best, bench, always_keep=always_keep)
+            result = _finished_before(rung, bench) or _try(model, rung, best, bench, always_keep=always_keep)
         except DivergedError as error:
             if always_keep:
                 raise
@@ -153,28 +169,37 @@ def climb(
     return results
 
 
-def _try(model: TunedModel, rung: Rung, best: RungResult, bench: Workbench, *, always_keep: bool) -> RungResult:
-    settings = rung_settings(rung, bench)
-    train, validation = bench.rows(rung.boundary)
-    bench.observer.note(f"{rung.name}: {describe(model, rung)}, learning rate {settings.learning_rate:g}")
-    bench.record(_started(model, rung, settings))
+def _finished_before(rung: Rung, bench: Workbench) -> RungResult | None:
+    """What this rung gave before the run was interrupted, if it came to its end."""
+    saved = bench.shelf.finished(rung.name) if bench.shelf is not None else None
+    if saved is None:
+        return None
+    bench.observer.note(f"{rung.name}: finished before the interruption")
+    state = saved.state
+    return RungResult(
+        rung=rung,
+        score=state["score"],
+        predictions=bench.predict(saved.tensors["outputs"]["outputs"].numpy()),
+        weights=saved.tensors["weights"],
+        cost=from_plain(Cost, state["cost"]),
+        kept=state["kept"],
+        reason=state["reason"],
+        epochs=state["epochs"],
+    )
 
-    def record(event: Mapping[str, Any]) -> None:
-        bench.record({"rung": rung.name, **event})
+
+def _try(model: TunedModel, rung: Rung, best: RungResult, bench: Workbench, *, always_keep: bool) -> RungResult:
+    model.restore(bench.start)
+    settings, supervision = rung_settings(rung, bench), bench.supervision(rung.name)
+    bench.observer.note(f"{rung.name}: {describe(model, rung)}, learning rate {settings.learning_rate:g}")
+    if supervision.checkpoints is None or not supervision.checkpoints.has_any:
+        bench.record(_started(model, rung, settings))
 
     def score(outputs: Float[np.ndarray, "N C"]) -> Mapping[str, float]:
         return scores_of(bench.predict(outputs), bench.measures)
 
-    done: FitResult = fit(
-        model,
-        train,
-        validation,
-        settings,
-        objective=Objective(loss=bench.loss, score=score, primary=bench.measure, direction=MEASURES[bench.measure].direction),
-        observer=bench.observer,
-        record=record,
-        stop=bench.stop,
-    )
+    objective = Objective(loss=bench.loss, score=score, primary=bench.measure, direction=MEASURES[bench.measure].direction)
+    done = fit(model, bench.rows, settings, objective=objective, supervision=supervision)
     predictions = bench.predict(done.outputs)
     result_score = score_of(predictions, bench.measure)
     kept, reason, error = _judge(predictions, result_score, best, bench.measure, always_keep=always_keep)
@@ -182,16 +207,27 @@ def _try(model: TunedModel, rung: Rung, best: RungResult, bench: Workbench, *, a
     sparse = {"zero_weights": zero_weights(model.head)} if settings.penalties.l1 else {}
     bench.record({**_finished(rung, result_score, difference, error, kept, reason, done), **sparse})
     bench.observer.note(f"{rung.name}: {bench.measure} {result_score:.2%} on validation ({difference:+.2%}); {reason}")
-    return RungResult(
+    result = RungResult(
         rung=rung,
         score=result_score,
         predictions=predictions,
-        weights=_changed(model),
+        weights=_changed(model) if kept else {},
         cost=done.cost,
         kept=kept,
         reason=reason,
         epochs=done.best_step / max(1, done.steps) * done.epochs,
     )
+    _keep_result(result, done.outputs, bench)
+    return result
+
+
+def _keep_result(result: RungResult, outputs: Float[np.ndarray, "N C"], bench: Workbench) -> None:
+    """Save what a rung gave, so that an interrupted run need not train it again."""
+    if bench.shelf is None:
+        return
+    tensors = {"weights": result.weights, "outputs": {"outputs": torch.from_numpy(outputs)}}
+    state = {name: getattr(result, name) for name in ("score", "cost", "kept", "reason", "epochs")}
+    bench.shelf.finish(result.rung.name, tensors, state)
 
 
 def _judge(

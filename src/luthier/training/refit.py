@@ -6,16 +6,14 @@ at which each rung was best is taken over: as many steps per row, with the same 
 Source: Goodfellow, Bengio & Courville 2016, "Deep learning", algorithm 7.2 (retrain for as many steps as early stopping found).
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-from luthier.core.process import Cost, StopRequest, Stopwatch
-from luthier.core.progress import Observer, counted
-from luthier.errors import Stopped
-from luthier.training.averaging import AveragedWeights
+from luthier.core.process import Cost
+from luthier.core.progress import counted
+from luthier.training.course import Course
 from luthier.training.data import TrainingRows
-from luthier.training.loop import FitSettings, Loss, Record, count_steps, starting, train_steps
+from luthier.training.fit_settings import FitSettings, count_steps
+from luthier.training.loop import Supervision, starting, step_event
 from luthier.training.model import TunedModel
+from luthier.training.step import Loss, Stepper
 
 
 def train_again(
@@ -25,35 +23,32 @@ def train_again(
     *,
     fraction: float,
     loss: Loss,
-    observer: Observer,
-    record: Record,
-    stop: StopRequest,
+    supervision: Supervision,
 ) -> Cost:
     """Train on all rows up to the given fraction of the schedule, and keep the last step.
 
     Args:
         settings: Those of the training that is repeated.
         fraction: How much of that training its best step came after, above 0 and at most 1.
-        record: Receives what goes into the journal.
+        supervision: Who is told, and who may end it.
 
     Raises:
         DivergedError: the loss became NaN or infinite.
-        Stopped: the user asked to stop.
+        ResourceError: not even one example fits into memory.
+        Stopped: the user asked to stop; the state is saved.
     """
-    watch = Stopwatch()
     last = max(1, round(fraction * count_steps(len(rows.rows), settings)))
-
-    def note(event: Mapping[str, Any]) -> None:
-        record({**event, "event": "refit_step"})
-
-    with model.tuning(settings.boundary) as trainable, counted(observer, "refit", last, "steps"), starting(model, rows):
-        averaged = AveragedWeights(trainable, decay=settings.ema_decay)
-        for step, value in train_steps(model, rows, settings, loss=loss, trainable=trainable, record=note):
-            averaged.update()
-            observer.advance(1, f"loss {value:.3f}")
-            if step == last or stop:
-                break
-        averaged.keep()
-    if stop:
-        raise Stopped(f"Stopped by {stop.signal_name} at step {step} of the refit.", remedy="the same command begins again")
-    return watch.read()
+    with model.tuning(settings.boundary) as trainable, starting(model, rows):
+        course = Course(Stepper(model, trainable, settings, loss=loss), rows, settings)
+        supervision.resume(course)
+        with counted(supervision.observer, "refit", last, "steps") as observer:
+            if course.step:
+                observer.advance(course.step)
+            while course.step < last and not supervision.stop:
+                update, factor = course.advance()
+                supervision.record({**step_event(course, update, factor), "event": "refit_step"})
+                observer.advance(1, f"loss {update.loss:.3f}")
+                supervision.after_step(course)
+        course.stepper.averaged.keep()
+    supervision.refuse_stopped(course)
+    return course.cost

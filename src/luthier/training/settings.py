@@ -41,6 +41,18 @@ class TrainingSettings(Settings):
         description="Keep a moving average of the weights over the steps, with this decay (0: the weights themselves)",
     )
     max_gradient_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm")
+    on_divergence: Literal["stop", "skip"] = Field(
+        "stop", description="What a step does whose loss or gradient is no number: end the training, or change no weight"
+    )
+    gradient_checkpointing: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Compute blocks twice to save memory: a third slower (auto: where a single example does not fit otherwise)",
+    )
+    checkpoint_seconds: float | None = Field(
+        None,
+        ge=0,
+        description="Seconds between two states from which the training can go on (default: so that saving takes under 2 %)",
+    )
     patience: int = Field(3, ge=1, description="Evaluations without a gain on validation before training stops")
     evaluations_per_epoch: int = Field(2, ge=1, description="How often validation is scored in an epoch")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="bfloat16 where the hardware has it")

@@ -19,7 +19,8 @@ from luthier.testing.backbones import tiny_backbone
 from luthier.testing.fitting import SHORT_FIT
 from luthier.testing.inputs import family_inputs
 from luthier.training.data import TrainingRows
-from luthier.training.loop import FitResult, FitSettings, Objective, fit
+from luthier.training.fit_settings import FitSettings
+from luthier.training.loop import FitResult, Objective, Supervision, fit
 from luthier.training.model import TunedModel
 
 NUM_ROWS = 48
@@ -77,6 +78,6 @@ def run(part: TrainingRows) -> Callable[..., FitResult]:
         }
         everything = {**given, **other}
         objective = Objective(loss=everything.pop("loss"), score=everything.pop("score"), primary="accuracy")
-        return fit(model, part, part, settings, objective=objective, **everything)
+        return fit(model, lambda boundary: (part, part), settings, objective=objective, supervision=Supervision(**everything))
 
     return run

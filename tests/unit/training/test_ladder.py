@@ -19,8 +19,9 @@ from luthier.features.probe import fit_probe
 from luthier.models.heads import LinearHead
 from luthier.tasks.protocol import LossSum
 from luthier.training.data import TrainingRows
+from luthier.training.fit_settings import FitSettings
 from luthier.training.ladder import RungResult, Workbench, climb, first_result, rung_settings, use_probe
-from luthier.training.loop import FitSettings, predict_rows
+from luthier.training.loop import predict_rows
 from luthier.training.methods import build_rung
 from luthier.training.model import TunedModel
 

@@ -1,0 +1,198 @@
+"""One optimizer update, whatever it takes: in micro-batches, replayed in smaller ones where memory is short."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from luthier.core.seeding import seed_for
+from luthier.errors import ResourceError
+from luthier.training.averaging import AveragedWeights
+from luthier.training.data import TrainingRows
+from luthier.training.device import autocast
+from luthier.training.fit_settings import FitSettings
+from luthier.training.generators import generator_states, restore_generators
+from luthier.training.memory import free_memory, is_out_of_memory
+from luthier.training.model import TunedModel
+from luthier.training.optimizer import build_groups, build_optimizer, set_learning_rate
+from luthier.training.regularization import Regularizer
+
+Loss = Callable[[Tensor, Tensor], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """What one step has shown.
+
+    Attributes:
+        loss: Mean over all units of the batch, without penalties.
+        gradient_norm: Before clipping.
+    """
+
+    loss: float
+    gradient_norm: float
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the weights were changed: a step whose loss or gradient is no number changes none."""
+        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
+
+
+class Stepper:
+    """The optimizer with all that belongs to a step: penalties, averages, the size of a micro-batch.
+
+    Args:
+        model: Inside `tuning`.
+        trainable: What trains, by name.
+        settings: Of the training.
+        loss: (outputs, targets) -> LossSum of a micro-batch.
+
+    Attributes:
+        micro_batch: Examples in one forward pass; halved where memory is short, and never raised again.
+        recomputes: Whether blocks are computed twice to save memory; begun where micro-batches of one do not fit.
+        averaged: The moving average of the weights.
+    """
+
+    def __init__(self, model: TunedModel, trainable: Mapping[str, nn.Parameter], settings: FitSettings, *, loss: Loss) -> None:
+        torch.manual_seed(seed_for(settings.seed, "dropout"))
+        self.model, self.trainable, self.settings, self.loss = model, trainable, settings, loss
+        self.micro_batch = min(settings.micro_batch, settings.batch_size)
+        self.recomputes = settings.recompute == "on"
+        self.optimizer = build_optimizer(_groups(model, trainable, settings), device=settings.device)
+        self.averaged = AveragedWeights(trainable, decay=settings.ema_decay)
+        self._problems: list[str] = []
+        self._regularizer = Regularizer(trainable, settings.penalties, pretrained=model.pretrained)
+
+    def update(self, rows: TrainingRows, places: Int[np.ndarray, " B"], *, factor: float) -> Update:
+        """One optimizer update over a whole batch.
+
+        Args:
+            rows: Of the part.
+            places: Which of them.
+            factor: Of the peak learning rates.
+
+        Raises:
+            ResourceError: not even one example fits into memory.
+        """
+        set_learning_rate(self.optimizer, factor)
+        total, weight = self.accumulate(rows, places)
+        for parameter in self.trainable.values():
+            if parameter.grad is not None:
+                parameter.grad /= weight
+        self._regularizer.add_gradients()
+        norm = float(nn.utils.clip_grad_norm_(list(self.trainable.values()), self.settings.max_gradient_norm))
+        update = Update(loss=total / weight, gradient_norm=norm)
+        if update.is_finite:
+            self.optimizer.step()
+            self._regularizer.shrink(self.optimizer.param_groups)
+            self.averaged.update()
+        return update
+
+    def accumulate(self, rows: TrainingRows, places: Int[np.ndarray, " B"]) -> tuple[float, float]:
+        """Leave the gradient of the sum of a batch's losses in the weights; returns that sum and the units it is over.
+
+        Where memory is short, the same batch is begun again in micro-batches of half the size (from the same random state), so
+        that effective batch, step count and schedule stay as they were.
+        """
+        while True:
+            states = generator_states(self.settings.device)
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                return self._backward(rows, places)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._need_less(str(error))
+            # Outside of the handler: the error holds on to the tensors of the failed pass.
+            self.optimizer.zero_grad(set_to_none=True)
+            free_memory(self.settings.device)
+            restore_generators(states)
+
+    def _backward(self, rows: TrainingRows, places: Int[np.ndarray, " B"]) -> tuple[float, float]:
+        """The loss is summed over all units (examples, tokens, boxes) of the whole batch, however it is cut."""
+        self.model.training_mode()
+        total = weight = 0.0
+        with self.model.backbone.recomputing(self.model.boundary if self.recomputes else None):
+            for start in range(0, len(places), self.micro_batch):
+                batch = rows.batch(places[start : start + self.micro_batch])
+                with autocast(self.settings.device, self.settings.precision):
+                    outputs = self.model(batch.inputs, batch.stored)
+                part = self.loss(outputs, batch.targets)
+                part.sum.backward()
+                total += float(part.sum.detach())
+                weight += part.weight
+        return total, weight
+
+    def _need_less(self, what: str) -> None:
+        if self.micro_batch > 1:
+            self.micro_batch = math.ceil(self.micro_batch / 2)
+            self._problems.append(
+                f"Memory was short: the step is done again in micro-batches of {self.micro_batch}; "
+                f"the batch stays {self.settings.batch_size}."
+            )
+        elif not self.recomputes and self.settings.recompute == "auto":
+            self.recomputes = True
+            self._problems.append("Memory was short for a single example: blocks are now computed twice to save memory.")
+        else:
+            more = "even when blocks are computed twice" if self.recomputes else "and blocks may not be computed twice"
+            raise ResourceError(
+                f"Memory is short for a single example, {more}: {what.splitlines()[0][:200]}",
+                remedy="a smaller --max-length, --method top-blocks:1, --gradient-checkpointing on, or another --model",
+            )
+
+    def take_problems(self) -> list[str]:
+        """What memory has made necessary since this was last asked."""
+        taken, self._problems = self._problems, []
+        return taken
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Everything that a step depends on and changes, as files of named tensors; references, not copies."""
+        names = {id(parameter): name for name, parameter in self.trainable.items()}
+        optimizer = {
+            f"{names[id(parameter)]}/{key}": value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+            for parameter, state in self.optimizer.state.items()
+            for key, value in state.items()
+            if value is not None
+        }
+        return {
+            "weights": {name: parameter.detach() for name, parameter in self.trainable.items()},
+            "optimizer": optimizer,
+            "average": self.averaged.tensors(),
+            "generators": generator_states(self.settings.device),
+        }
+
+    def load(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Put back what `tensors` gave; what was a number in the optimizer's state becomes one again."""
+        with torch.no_grad():
+            for name, parameter in self.trainable.items():
+                parameter.copy_(tensors["weights"][name])
+        self.optimizer.state.clear()
+        for path, value in tensors["optimizer"].items():
+            name, _, key = path.rpartition("/")
+            parameter = self.trainable[name]
+            is_number = value.dtype == torch.float64 and value.ndim == 0
+            on_device = value.to(parameter.device) if value.ndim or parameter.is_cuda else value
+            self.optimizer.state[parameter][key] = value.item() if is_number else on_device
+        self.averaged.load(tensors["average"])
+        restore_generators(dict(tensors["generators"]))
+
+
+def _groups(model: TunedModel, trainable: Mapping[str, nn.Parameter], settings: FitSettings) -> list[dict[str, Any]]:
+    """The head at its rate; the backbone's blocks at theirs, which may shrink from block to block downwards."""
+    depths: dict[int, list[tuple[str, nn.Parameter]]] = {}
+    for name, item in trainable.items():
+        if not name.startswith("head."):
+            inner = name.removeprefix("backbone.network.")
+            depth = model.backbone.blocks_above(inner) if settings.block_decay < 1 else 0
+            depths.setdefault(depth, []).append((name, item))
+    head = [(name, item) for name, item in trainable.items() if name.startswith("head.")]
+    rates = {depth: settings.learning_rate * settings.block_decay**depth for depth in depths}
+    parts = [*((depths[depth], rates[depth]) for depth in sorted(depths)), (head, settings.head_learning_rate)]
+    return [
+        group for part, rate in parts for group in build_groups(part, learning_rate=rate, weight_decay=settings.weight_decay)
+    ]
