@@ -19,7 +19,8 @@ from luthier.evaluation.card import EvidenceCard, read_metrics
 from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import IndexedMeasure
 from luthier.spec import SECTIONS, all_keys
-from luthier.training.methods import METHODS, ladder_rungs
+from luthier.training.methods import METHODS, build_rung
+from luthier.training.methods.rung import Rung
 from luthier.training.schedules import SCHEDULES, build_schedule
 
 ROOT = Path(__file__).parents[1]
@@ -44,20 +45,20 @@ def method_page(name: str) -> str:
     card = sys.modules[METHODS[name].__module__].__doc__ or ""
     first, _, rest = card.partition("\n\n")
     facts = [part.strip() for part in LABEL.split(" ".join(rest.split())) if part.strip()]
-    written = next((rung.name for rung in ladder_rungs(EXAMPLE_BLOCKS) if rung.name.partition(":")[0] == name), name)
+    rung = build_rung(getattr(sys.modules[METHODS[name].__module__], "EXAMPLE", name), num_blocks=EXAMPLE_BLOCKS)
     lines = [f"# Method: {name}", "", " ".join(first.split()), ""]
     lines += [re.sub(r"^([^:]+): (.)", lambda m: f"- **{m[1]}:** {m[2]}", fact) for fact in facts]
-    lines += ["", *_defaults(name), "```bash", f"luthier tune tickets.csv --target category --method {written}", "```", ""]
+    lines += ["", *_defaults(rung), "```bash", f"luthier tune tickets.csv --target category --method {rung.name}", "```", ""]
     return "\n".join(lines)
 
 
-def _defaults(name: str) -> list[str]:
-    rung = next((rung for rung in ladder_rungs(EXAMPLE_BLOCKS) if rung.name.partition(":")[0] == name), None)
-    if rung is None or not rung.num_epochs:
+def _defaults(rung: Rung) -> list[str]:
+    if not rung.num_epochs:
         return []
+    what = {"all": "the blocks", "biases": "the biases"}.get(str(rung.moves), "the adapter")
     return [
         f"Where you say nothing else it trains for at most {rung.num_epochs:g} epochs (more on small tables, which would give",
-        f"too few steps), at a peak learning rate of {rung.learning_rate:g} for the blocks and {rung.head_learning_rate:g} for "
+        f"too few steps), at a peak learning rate of {rung.learning_rate:g} for {what} and {rung.head_learning_rate:g} for "
         "the head.",
         "",
     ]

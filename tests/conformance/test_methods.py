@@ -20,5 +20,11 @@ class TestFull(MethodConformance):
     good = (("", 0),)
 
 
+class TestBitfit(MethodConformance):
+    name = "bitfit"
+    good = (("", 0), ("1", 5), ("6", 0))
+    bad = ("0", "7", "-1", "x", "2:2")
+
+
 def test_every_method_has_its_class() -> None:
     assert {kind.name for kind in MethodConformance.__subclasses__()} >= set(METHODS)

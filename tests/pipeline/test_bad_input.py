@@ -149,7 +149,7 @@ def test_misspelt_keys_and_wrong_values_of_a_spec_come_together(told, tmp_path: 
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (("--method", "loar"), "--method is 'loar'; expected auto, full, probe or top-blocks"),
+        (("--method", "loar"), "--method is 'loar'; expected auto, bitfit, "),
         (("--method", "top-blocks:9"), "K must be from 1 to 2"),
         (("--method", "full:3"), "takes no argument"),
         (("--split", "80/20"), "takes three percentages"),

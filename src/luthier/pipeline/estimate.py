@@ -25,6 +25,7 @@ from luthier.training.device import autocast
 from luthier.training.ladder import default_epochs
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
+from luthier.training.moving import count_moving
 from luthier.training.optimizer import build_groups, build_optimizer
 
 SAMPLE_ROWS = 64
@@ -182,7 +183,7 @@ def memory_bytes(spec: TuneSpec, chosen: Chosen, rungs: Sequence[Rung], rates: R
     in_training = 0
     longest = np.sort(chosen.inputs.lengths[chosen.parts["train"]])[-micro_batch_of(spec) :].sum()
     for rung in rungs:
-        moving = sum(parameter.numel() for _, parameter in chosen.backbone.parameters_from(rung.boundary))
+        moving = count_moving(chosen.backbone, rung)
         if rung.boundary < chosen.backbone.num_blocks:
             kept = rates.saved_bytes * float(longest) * trained_share(chosen, rung)
             in_training = max(in_training, 5 * BYTES_PER_WEIGHT * moving + round(kept))

@@ -31,6 +31,7 @@ from luthier.pipeline.run_folder import refuse_taken_folder
 from luthier.pipeline.train import choose_rungs
 from luthier.spec import TuneSpec
 from luthier.training.methods.rung import Rung
+from luthier.training.moving import count_moving
 
 FEW_ROWS = 200
 FEW_ROWS_PER_CLASS = 8
@@ -95,7 +96,7 @@ def _steps(
 
 def _describe(spec: TuneSpec, chosen: Chosen, rung: Rung) -> str:
     steps = max(1, round(epochs_of(spec, chosen, rung) * math.ceil(len(chosen.parts["train"]) / spec.training.batch_size)))
-    moving = sum(parameter.numel() for _, parameter in chosen.backbone.parameters_from(rung.boundary))
+    moving = count_moving(chosen.backbone, rung)
     share = f"{trained_share(chosen, rung):.0%} of the blocks" if rung.boundary else "every block"
     return f"at most {steps:,} steps of {spec.training.batch_size}; {share}, {moving / 1e6:.1f} million weights"
 

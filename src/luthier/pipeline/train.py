@@ -28,15 +28,21 @@ from luthier.training.ladder import RungResult, Workbench, climb, first_result, 
 from luthier.training.methods import build_rung, ladder_rungs
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
+from luthier.training.moving import refuse_unfit
 from luthier.training.regularization import Penalties
 
 
 def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
-    """The probe first, always: its head is what every other rung starts from."""
+    """The probe first, always: its head is what every other rung starts from.
+
+    Raises:
+        SpecError: the method does not fit the model.
+    """
     if spec.training.method == "auto":
         return ladder_rungs(chosen.backbone.num_blocks)
     probe = build_rung("probe", num_blocks=chosen.backbone.num_blocks)
     asked = build_rung(spec.training.method, num_blocks=chosen.backbone.num_blocks)
+    refuse_unfit(chosen.backbone, asked)
     return [probe] if asked.name == "probe" else [probe, asked]
 
 

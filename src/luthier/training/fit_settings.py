@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from luthier.training.methods.rung import Moves
 from luthier.training.regularization import NO_PENALTIES, Penalties
 
 
@@ -12,6 +13,7 @@ class FitSettings:
 
     Attributes:
         boundary: First block that trains.
+        moves: What of the blocks from there on trains.
         block_decay: The rate of each block is this share of that of the block above it.
         on_divergence: What a loss or gradient that is no number does: `stop` ends the training, `skip` leaves that step out.
         recompute: Whether the blocks that train keep only what enters them, and compute the rest again for the gradient:
@@ -34,6 +36,7 @@ class FitSettings:
     precision: str
     device: str
     seed: int
+    moves: Moves = "all"
     penalties: Penalties = NO_PENALTIES
     block_decay: float = 1.0
     ema_decay: float = 0.0

@@ -261,6 +261,7 @@ def rung_settings(rung: Rung, bench: Workbench) -> FitSettings:
     return replace(
         bench.settings,
         boundary=rung.boundary,
+        moves=rung.moves,
         num_epochs=rates["num_epochs"] or default_epochs(rung, rows, batch_size=bench.settings.batch_size),
         learning_rate=rates["learning_rate"] or rung.learning_rate,
         head_learning_rate=rates["head_learning_rate"] or rung.head_learning_rate,
@@ -282,10 +283,10 @@ def default_epochs(rung: Rung, rows: int, *, batch_size: int) -> float:
 
 def describe(model: TunedModel, rung: Rung) -> str:
     """What trains, for people."""
-    if rung.boundary <= 0:
-        return "every block and the head train"
     count = model.backbone.num_blocks - rung.boundary
-    return f"the last {count} of {model.backbone.num_blocks} blocks and the head train"
+    blocks = "every block" if rung.boundary <= 0 else f"the last {count} of {model.backbone.num_blocks} blocks"
+    what = {"all": blocks, "biases": f"the biases of {blocks}"}.get(str(rung.moves), "")
+    return f"{what} and the head train"
 
 
 def score_of(predictions: Predictions, measure: str) -> float:
@@ -322,7 +323,7 @@ def zero_weights(head: nn.Module) -> tuple[int, int]:
 
 
 def _started(model: TunedModel, rung: Rung, settings: FitSettings) -> dict[str, Any]:
-    with model.tuning(rung.boundary) as trainable:
+    with model.tuning(rung.boundary, rung.moves) as trainable:
         count = sum(parameter.numel() for parameter in trainable.values())
     return {
         "event": "rung_started",

@@ -133,7 +133,7 @@ def fit(
         Stopped: the user asked to stop; the state is saved, and the model holds the best weights so far.
     """
     train, validation = parts(settings.boundary)
-    with model.tuning(settings.boundary) as trainable, starting(model, train):
+    with model.tuning(settings.boundary, settings.moves) as trainable, starting(model, train):
         course = Course(Stepper(model, trainable, settings, loss=objective.loss), train, settings)
         supervision.resume(course)
         with counted(supervision.observer, "train", course.num_steps, "steps") as observer:

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from luthier.models.backbone import Backbone, ModelInputs
+from luthier.training.methods.rung import Moves
+from luthier.training.moving import moving_parameters
 
 
 class TunedModel(nn.Module):
@@ -35,10 +37,16 @@ class TunedModel(nn.Module):
         return self.head(self.backbone.pool(self.backbone(inputs, stored)))  # type: ignore[no-any-return]
 
     @contextmanager
-    def tuning(self, boundary: int) -> Iterator[dict[str, nn.Parameter]]:
-        """Freeze everything before block `boundary`; yields what trains, by name. Afterwards everything is frozen."""
+    def tuning(self, boundary: int, moves: Moves = "all") -> Iterator[dict[str, nn.Parameter]]:
+        """Free what trains and freeze everything else; yields what trains, by name. Afterwards everything is frozen.
+
+        Args:
+            boundary: First block that trains.
+            moves: What of the blocks from there on trains.
+        """
         self.requires_grad_(False)
-        trainable = {f"backbone.network.{name}": parameter for name, parameter in self.backbone.parameters_from(boundary)}
+        moving = moving_parameters(self.backbone, boundary, moves)
+        trainable = {f"backbone.network.{name}": parameter for name, parameter in moving}
         trainable |= {f"head.{name}": parameter for name, parameter in self.head.named_parameters()}
         for name, parameter in trainable.items():
             parameter.requires_grad_(parameter.is_floating_point())

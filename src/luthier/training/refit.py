@@ -38,7 +38,7 @@ def train_again(
         Stopped: the user asked to stop; the state is saved.
     """
     last = max(1, round(fraction * count_steps(len(rows.rows), settings)))
-    with model.tuning(settings.boundary) as trainable, starting(model, rows):
+    with model.tuning(settings.boundary, settings.moves) as trainable, starting(model, rows):
         course = Course(Stepper(model, trainable, settings, loss=loss), rows, settings)
         supervision.resume(course)
         with counted(supervision.observer, "refit", last, "steps") as observer:

@@ -10,7 +10,7 @@ from luthier.core.settings import Settings
 class TrainingSettings(Settings):
     """Method, steps, rates, precision."""
 
-    method: str = Field("auto", description="auto (the ladder), probe, top-blocks:K, or full")
+    method: str = Field("auto", description="auto (the ladder), probe, top-blocks:K, full, or bitfit")
     num_epochs: float | None = Field(None, gt=0, description="Passes over the training part, at most (default: by method)")
     batch_size: int = Field(32, ge=1, description="Examples per optimizer step")
     micro_batch: int | None = Field(None, ge=1, description="Examples per forward pass (default: the whole batch)")

@@ -2,9 +2,14 @@
 
 from collections.abc import Callable
 
+import pytest
 import torch
 
+from luthier.errors import SpecError
+from luthier.testing.backbones import tiny_backbone
+from luthier.training.methods import build_rung
 from luthier.training.model import TunedModel
+from luthier.training.moving import refuse_unfit
 
 Make = Callable[..., TunedModel]
 
@@ -53,3 +58,29 @@ def test_frozen_parts_stay_in_evaluation_mode(make_model: Make) -> None:
         assert model.backbone.block(2).training
         assert not model.backbone.block(1).training
     assert not any(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("boundary", [0, 2])
+def test_bitfit_frees_biases_and_the_head_and_can_be_taken_back(make_model: Make, boundary: int) -> None:
+    model = make_model()
+    pretrained = state(model)
+    with model.tuning(boundary, "biases") as trainable, torch.no_grad():
+        assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == set(trainable)
+        inner = {name for name in trainable if name.startswith("backbone.")}
+        assert all(name.endswith("bias") for name in inner)
+        assert any("LayerNorm" in name for name in inner)
+        assert ("backbone.network.embeddings.LayerNorm.bias" in inner) == (boundary == 0)
+        assert {name for name in trainable if name.startswith("head.")} == {"head.linear.weight", "head.linear.bias"}
+        for parameter in trainable.values():
+            parameter.add_(1.0)
+    assert set(model.pretrained) == inner
+    model.restore({name: value for name, value in pretrained.items() if name.startswith("head.")})
+    assert all(torch.equal(value, pretrained[name]) for name, value in state(model).items())
+
+
+def test_a_model_without_biases_is_refused_before_anything_is_computed() -> None:
+    rung = build_rung("bitfit:1", num_blocks=3)
+    refuse_unfit(tiny_backbone("bert", seed=0), rung)
+    with pytest.raises(SpecError, match="'bitfit:1' trains nothing but biases, and LlamaModel has none there") as caught:
+        refuse_unfit(tiny_backbone("llama", seed=0), rung)
+    assert caught.value.remedy == "--method top-blocks:1, or --method full"

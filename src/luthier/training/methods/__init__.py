@@ -10,6 +10,7 @@ MakeRung = Callable[[str, int], Rung]
 METHODS: Family[MakeRung] = Family(
     "method",
     {
+        "bitfit": "luthier.training.methods.bitfit:make_rung",
         "full": "luthier.training.methods.full:make_rung",
         "probe": "luthier.training.methods.probe:make_rung",
         "top-blocks": "luthier.training.methods.top_blocks:make_rung",

@@ -1,8 +1,31 @@
 """The record of a method applied to a model."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from luthier.errors import SpecError
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterSettings:
+    """Small new weights inside frozen blocks.
+
+    Attributes:
+        kind: Which adapter.
+        rank: Inner width of a low-rank adapter; 0 where there is none (IA3).
+        alpha: A low-rank adapter's output is multiplied by alpha / rank; None is twice the rank.
+        dropout: Drop rate of what enters a low-rank adapter.
+        seed: Of its first weights.
+    """
+
+    kind: Literal["lora", "dora", "ia3"]
+    rank: int = 0
+    alpha: float | None = None
+    dropout: float = 0.0
+    seed: int = 0
+
+
+Moves = Literal["all", "biases"] | AdapterSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +35,7 @@ class Rung:
     Attributes:
         name: As a user writes it: `top-blocks:2`.
         boundary: First block that trains; `num_blocks` if none does.
+        moves: What of these blocks trains: all of their weights, their biases, or an adapter in them.
         num_epochs, learning_rate, head_learning_rate: Defaults of the method.
     """
 
@@ -20,6 +44,32 @@ class Rung:
     num_epochs: float
     learning_rate: float
     head_learning_rate: float
+    moves: Moves = "all"
+
+
+def boundary_of(method: str, count: str, num_blocks: int) -> int:
+    """First block that trains where a method is limited to the last `count` blocks; without a count every block trains.
+
+    Args:
+        method: As it was written, for messages.
+        count: The last part of the method's argument, or nothing.
+
+    Raises:
+        SpecError: there are not so many blocks.
+
+    Example:
+        >>> boundary_of("bitfit:2", "2", 6), boundary_of("bitfit", "", 6)
+        (4, 0)
+    """
+    if not count:
+        return 0
+    if not count.isdecimal() or not 1 <= int(count) <= num_blocks:
+        name = method.removesuffix(f":{count}")
+        raise SpecError(
+            f"'{method}' does not fit this model: the number of blocks must be from 1 to {num_blocks}, and '{count}' is not.",
+            remedy=f"--method {name}:{max(1, num_blocks // 2)}, or --method {name} for every block",
+        )
+    return num_blocks - int(count)
 
 
 def refuse_argument(method: str, argument: str) -> None:

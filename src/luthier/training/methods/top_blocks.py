@@ -8,6 +8,8 @@ Source: Howard & Ruder 2018, "Universal language model fine-tuning for text clas
 from luthier.errors import SpecError
 from luthier.training.methods.rung import Rung
 
+EXAMPLE = "top-blocks:2"
+
 
 def make_rung(argument: str, num_blocks: int) -> Rung:
     """The last K of the blocks, K from 1 to one less than all."""
