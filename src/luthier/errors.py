@@ -8,6 +8,7 @@ LuthierError                 problem + remedy
 │   └── MissingExtraError    an optional part that is not installed
 ├── ResourceError            disk or memory is short                             exit code 1
 ├── DivergedError            the loss became NaN or infinite                     exit code 1
+├── LostProcessError         another process of the same training has ended      exit code 1
 └── Stopped                  the user pressed Ctrl-C, or SIGTERM came            exit code 130
 """
 
@@ -75,6 +76,10 @@ class ResourceError(LuthierError):
 
 class DivergedError(LuthierError):
     """The loss became NaN or infinite."""
+
+
+class LostProcessError(LuthierError):
+    """Another process of the same training has ended, or does not answer."""
 
 
 class Stopped(LuthierError):

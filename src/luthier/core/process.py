@@ -122,14 +122,21 @@ class StopRequest:
     Attributes:
         signal_name: `SIGINT` or `SIGTERM`; empty until then.
         ends_at_once: Whether the work that is going on keeps nothing that is worth waiting for.
+        is_agreed: Whether all processes that work together know of it, so that all of them leave after the same step.
     """
 
     def __init__(self) -> None:
         self.signal_name = ""
         self.ends_at_once = False
+        self.is_agreed = False
 
     def __bool__(self) -> bool:
         return bool(self.signal_name)
+
+    def agree(self) -> None:
+        """Take note that all processes stop here, whichever of them was asked to."""
+        self.signal_name = self.signal_name or "another process"
+        self.is_agreed = True
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

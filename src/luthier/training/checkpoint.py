@@ -26,6 +26,7 @@ from luthier.core.manifest import verify_manifest, write_manifest
 from luthier.core.progress import Observer
 from luthier.core.storage import atomic_folder, read_json, write_json
 from luthier.errors import ResourceError
+from luthier.training.processes import Processes
 
 FORMAT_VERSION = 1
 KEPT = 2
@@ -46,6 +47,14 @@ class Saved:
 
     tensors: dict[str, dict[str, Tensor]]
     state: dict[str, Any]
+
+
+def shared_state(saved: Saved | None, processes: Processes) -> Saved | None:
+    """The state that the main process has read, on every process; None if it has none."""
+    if processes.count == 1:
+        return saved
+    tensors, state = processes.share(saved.tensors if saved else {}, saved.state if saved else None)
+    return None if state is None else Saved(tensors=tensors, state=state)
 
 
 class Checkpoints:

@@ -87,8 +87,8 @@ class Course:
 
     @property
     def cost(self) -> Cost:
-        """Of this training so far, in this process and in those it goes on from."""
-        return self._cost_before + self._watch.read()
+        """Of this training so far, in all its processes and in those it goes on from; all of them must ask together."""
+        return self._cost_before + self.stepper.processes.total_cost(self._watch.read())
 
     def advance(self) -> tuple[Update, float]:
         """One step; returns what it showed, and its learning rate as a share of the peak.
@@ -156,6 +156,7 @@ class Course:
             "micro_batch": self.stepper.micro_batch,
             "recomputes": self.stepper.recomputes,
             "cost": self.cost,
+            "processes": self.stepper.processes.count,
         }
 
     def load(self, saved: Saved) -> None:

@@ -25,11 +25,13 @@ from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import Predictions
 from luthier.features.probe import LinearLayer, Probe
 from luthier.models.heads import LinearHead
+from luthier.training.checkpoint import shared_state
 from luthier.training.data import TrainingRows
 from luthier.training.fit_settings import FitSettings
 from luthier.training.loop import FitResult, Objective, Record, Supervision, fit
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
+from luthier.training.processes import ALONE, Processes
 from luthier.training.shelf import Shelf
 from luthier.training.step import Loss
 
@@ -76,6 +78,7 @@ class Workbench:
         rates: What the user fixed: num_epochs, learning_rate, head_learning_rate (None: the rung's default).
         shelf: Where trainings save themselves; None where they do not.
         is_resumed: Whether the journal already tells of the probe: the run goes on from a saved state.
+        processes: Those that train together; the main process's choices are everyone's.
     """
 
     parts: Mapping[int, tuple[TrainingRows, TrainingRows]]
@@ -92,6 +95,7 @@ class Workbench:
     shelf: Shelf | None = None
     is_resumed: bool = False
     budget_seconds: float | None = None
+    processes: Processes = ALONE
 
     def supervision(self, name: str) -> Supervision:
         """Who watches over one training; its events bear its name."""
@@ -100,7 +104,9 @@ class Workbench:
             self.record({"rung": name, **event})
 
         checkpoints = self.shelf.checkpoints(name) if self.shelf is not None else None
-        return Supervision(observer=self.observer, record=record, stop=self.stop, checkpoints=checkpoints)
+        return Supervision(
+            observer=self.observer, record=record, stop=self.stop, checkpoints=checkpoints, processes=self.processes
+        )
 
     def rows(self, boundary: int) -> tuple[TrainingRows, TrainingRows]:
         """Train and validation rows for a boundary; without a store they are those of the whole network."""
@@ -149,7 +155,7 @@ def climb(
     results, best, without_gain = [first], first, 0
     for number, rung in enumerate(rungs):
         spent = sum(result.cost.wall_seconds for result in results[1:])
-        if number and bench.budget_seconds is not None and spent > bench.budget_seconds:
+        if number and bench.budget_seconds is not None and bench.processes.decided(spent > bench.budget_seconds):
             bench.observer.note(f"The budget is spent: {rung.name} is not tried.", level="warning")
             break
         try:
@@ -171,7 +177,7 @@ def climb(
 
 def _finished_before(rung: Rung, bench: Workbench) -> RungResult | None:
     """What this rung gave before the run was interrupted, if it came to its end."""
-    saved = bench.shelf.finished(rung.name) if bench.shelf is not None else None
+    saved = shared_state(bench.shelf.finished(rung.name) if bench.shelf is not None else None, bench.processes)
     if saved is None:
         return None
     bench.observer.note(f"{rung.name}: finished before the interruption")
@@ -202,7 +208,8 @@ def _try(model: TunedModel, rung: Rung, best: RungResult, bench: Workbench, *, a
     done = fit(model, bench.rows, settings, objective=objective, supervision=supervision)
     predictions = bench.predict(done.outputs)
     result_score = score_of(predictions, bench.measure)
-    kept, reason, error = _judge(predictions, result_score, best, bench.measure, always_keep=always_keep)
+    judged = _judge(predictions, result_score, best, bench.measure, always_keep=always_keep)
+    kept, reason, error = bench.processes.decided(judged)
     difference = gain_of(result_score, best.score, bench.measure)
     sparse = {"zero_weights": zero_weights(model.head)} if settings.penalties.l1 else {}
     bench.record({**_finished(rung, result_score, difference, error, kept, reason, done), **sparse})

@@ -9,17 +9,19 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from luthier.core.names import count_of
 from luthier.core.process import Cost, StopRequest
 from luthier.core.progress import Observer, counted
 from luthier.errors import DivergedError, ResourceError, Stopped
 from luthier.evaluation.records import Direction
-from luthier.training.checkpoint import Checkpoints
+from luthier.training.checkpoint import Checkpoints, shared_state
 from luthier.training.course import Best, Course, restore_weights
 from luthier.training.data import TrainingRows
 from luthier.training.device import autocast
 from luthier.training.fit_settings import FitSettings
 from luthier.training.memory import free_memory, is_out_of_memory
 from luthier.training.model import TunedModel
+from luthier.training.processes import ALONE, Processes
 from luthier.training.step import Loss, Stepper, Update
 
 Score = Callable[[Float[np.ndarray, "N C"]], Mapping[str, float]]
@@ -57,36 +59,52 @@ class Supervision:
         observer: Is told what happens.
         record: Receives what goes into the journal.
         stop: Looked at after each step, and during each evaluation.
-        checkpoints: Where the training saves itself, and goes on from if something whole is there.
+        checkpoints: Where the training saves itself, and goes on from if something whole is there; the main process's count.
+        processes: Those that train together.
     """
 
     observer: Observer
     record: Record
     stop: StopRequest
     checkpoints: Checkpoints | None = None
+    processes: Processes = ALONE
 
     def resume(self, course: Course) -> None:
         """Go on from the newest whole state, if there is one."""
-        saved = self.checkpoints.newest() if self.checkpoints is not None else None
+        saved = shared_state(self.checkpoints.newest() if self.checkpoints is not None else None, self.processes)
         if saved is not None:
             course.load(saved)
             self.observer.note(f"goes on from step {course.step:,} of {course.num_steps:,}")
+            if (before := saved.state.get("processes", 1)) != self.processes.count:
+                self.observer.note(
+                    f"It was begun by {count_of(before, 'process', 'processes')} and goes on in {self.processes.count}: "
+                    "the same steps, not the same bits.",
+                    level="warning",
+                )
 
     def after_step(self, course: Course) -> None:
-        """Tell what memory has made necessary; save when it is time, and whenever the user asks to stop."""
+        """Tell what memory has made necessary; save when it is time, and whenever the user asks to stop.
+
+        All processes save together, each its random generators, and all of them stop after the same step.
+        """
         for problem in course.stepper.take_problems():
             self.observer.note(problem, level="warning")
             self.record({"event": "memory", "step": course.step, "problem": problem})
-        if self.checkpoints is None:
+        is_due = self.checkpoints is not None and self.checkpoints.is_due
+        stops, saves = self.processes.sum([float(bool(self.stop)), float(is_due)])
+        if stops:
+            self.stop.agree()
+        if not (stops or saves):
             return
-        if self.stop:
-            self.checkpoints.save(course.step, course.tensors(), course.state())
-        elif self.checkpoints.is_due:
-            self.checkpoints.try_to_save(course.step, course.tensors(), course.state())
+        tensors, state = course.tensors(), course.state()
+        if self.checkpoints is not None and stops:
+            self.checkpoints.save(course.step, tensors, state)
+        elif self.checkpoints is not None:
+            self.checkpoints.try_to_save(course.step, tensors, state)
 
     def refuse_stopped(self, course: Course) -> None:
         """Raise `Stopped` if the user asked for it before the training was over."""
-        if self.stop:
+        if self.stop.is_agreed:
             raise Stopped(
                 f"Stopped by {self.stop.signal_name} at step {course.step:,}.", remedy="the same command begins again"
             )
@@ -134,12 +152,13 @@ def fit(
     """
     train, validation = parts(settings.boundary)
     with model.tuning(settings.boundary, settings.moves) as trainable, starting(model, train):
-        course = Course(Stepper(model, trainable, settings, loss=objective.loss), train, settings)
+        stepper = Stepper(model, trainable, settings, loss=objective.loss, processes=supervision.processes)
+        course = Course(stepper, train, settings)
         supervision.resume(course)
         with counted(supervision.observer, "train", course.num_steps, "steps") as observer:
             if course.step:
                 observer.advance(course.step)
-            while not (course.is_over or supervision.stop):
+            while not (course.is_over or supervision.stop.is_agreed):
                 if course.is_evaluation_due:
                     _evaluate(course, validation, objective=objective, supervision=supervision)
                 else:
@@ -175,7 +194,9 @@ def starting(model: TunedModel, train: TrainingRows) -> AbstractContextManager[N
 def _evaluate(course: Course, validation: TrainingRows, *, objective: Objective, supervision: Supervision) -> None:
     """Score validation; if the user asks to stop meanwhile, leave it for the next time."""
     with course.stepper.averaged.applied():
-        outputs = predict_rows(course.stepper.model, validation, course.settings, stop=supervision.stop)
+        outputs = predict_rows(
+            course.stepper.model, validation, course.settings, stop=supervision.stop, processes=supervision.processes
+        )
         if outputs is None:
             return
         if not np.isfinite(outputs).all():
@@ -184,15 +205,23 @@ def _evaluate(course: Course, validation: TrainingRows, *, objective: Objective,
                 remedy=f"--learning-rate {course.settings.learning_rate / 10:g}",
             )
         scores = objective.score(outputs)
-        is_best = course.judge(outputs, scores, signed=objective.sign * scores[objective.primary])
+        signed = supervision.processes.of_main(objective.sign * scores[objective.primary])
+        is_best = course.judge(outputs, scores, signed=signed)
     event = {"event": "evaluation", "step": course.step, "epoch": course.epoch, "scores": scores, "best": is_best}
     supervision.record(event)
 
 
 def predict_rows(
-    model: TunedModel, part: TrainingRows, settings: FitSettings, *, stop: StopRequest | None = None
+    model: TunedModel,
+    part: TrainingRows,
+    settings: FitSettings,
+    *,
+    stop: StopRequest | None = None,
+    processes: Processes = ALONE,
 ) -> Float[np.ndarray, "N C"] | None:
     """Outputs of the model for the rows of a part, in their order, a batch at a time; None if asked to stop meanwhile.
+
+    Each process computes every `count`-th batch, and has the outputs of all rows in the end.
 
     Raises:
         ResourceError: not even one row fits into memory.
@@ -201,16 +230,16 @@ def predict_rows(
 
     model.eval_mode()
     outputs: np.ndarray | None = None
-    pending = list(batches_by_length(part.lengths, is_media=not part.is_padded))[::-1]
+    pending = list(batches_by_length(part.lengths, is_media=not part.is_padded))[processes.rank :: processes.count][::-1]
     while pending and not stop:
         places = pending.pop()
         values = _outputs(model, part, places, settings)
         if values is None:
             pending += [places[len(places) // 2 :], places[: len(places) // 2]]
             continue
-        outputs = np.empty((len(part.rows), values.shape[1]), dtype=np.float32) if outputs is None else outputs
+        outputs = np.zeros((len(part.rows), values.shape[1]), dtype=np.float32) if outputs is None else outputs
         outputs[places] = values
-    return outputs if not pending else None
+    return None if processes.any(bool(pending)) else processes.merged(outputs, len(part.rows))
 
 
 def _outputs(

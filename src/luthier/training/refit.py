@@ -39,12 +39,12 @@ def train_again(
     """
     last = max(1, round(fraction * count_steps(len(rows.rows), settings)))
     with model.tuning(settings.boundary, settings.moves) as trainable, starting(model, rows):
-        course = Course(Stepper(model, trainable, settings, loss=loss), rows, settings)
+        course = Course(Stepper(model, trainable, settings, loss=loss, processes=supervision.processes), rows, settings)
         supervision.resume(course)
         with counted(supervision.observer, "refit", last, "steps") as observer:
             if course.step:
                 observer.advance(course.step)
-            while course.step < last and not supervision.stop:
+            while course.step < last and not supervision.stop.is_agreed:
                 update, factor = course.advance()
                 supervision.record({**step_event(course, update, factor), "event": "refit_step"})
                 observer.advance(1, f"loss {update.loss:.3f}")

@@ -1,7 +1,7 @@
 """One optimizer update, whatever it takes: in micro-batches, replayed in smaller ones where memory is short."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,11 @@ from luthier.training.averaging import AveragedWeights
 from luthier.training.data import TrainingRows
 from luthier.training.device import autocast
 from luthier.training.fit_settings import FitSettings
-from luthier.training.generators import generator_states, restore_generators
+from luthier.training.generators import gathered_states, generator_states, own_states, restore_generators
 from luthier.training.memory import free_memory, is_out_of_memory
 from luthier.training.model import TunedModel
 from luthier.training.optimizer import build_groups, build_optimizer, set_learning_rate
+from luthier.training.processes import ALONE, Processes
 from luthier.training.regularization import Regularizer
 
 Loss = Callable[[Tensor, Tensor], Any]
@@ -51,17 +52,27 @@ class Stepper:
         trainable: What trains, by name.
         settings: Of the training.
         loss: (outputs, targets) -> LossSum of a micro-batch.
+        processes: Who else computes a share of every step.
 
     Attributes:
-        micro_batch: Examples in one forward pass; halved where memory is short, and never raised again.
+        micro_batch: Examples in one forward pass of one process; halved where memory is short, and never raised again.
         recomputes: Whether blocks are computed twice to save memory; begun where micro-batches of one do not fit.
         averaged: The moving average of the weights.
     """
 
-    def __init__(self, model: TunedModel, trainable: Mapping[str, nn.Parameter], settings: FitSettings, *, loss: Loss) -> None:
-        torch.manual_seed(seed_for(settings.seed, "dropout"))
+    def __init__(
+        self,
+        model: TunedModel,
+        trainable: Mapping[str, nn.Parameter],
+        settings: FitSettings,
+        *,
+        loss: Loss,
+        processes: Processes = ALONE,
+    ) -> None:
+        torch.manual_seed(seed_for(settings.seed, f"dropout/{processes.rank}" if processes.rank else "dropout"))
         self.model, self.trainable, self.settings, self.loss = model, trainable, settings, loss
-        self.micro_batch = min(settings.micro_batch, settings.batch_size)
+        self.processes = processes
+        self.micro_batch = min(settings.micro_batch, math.ceil(settings.batch_size / processes.count))
         self.recomputes = settings.recompute == "on"
         self.optimizer = build_optimizer(_groups(model, trainable, settings), device=settings.device)
         self.averaged = AveragedWeights(trainable, decay=settings.ema_decay)
@@ -96,19 +107,29 @@ class Stepper:
     def accumulate(self, rows: TrainingRows, places: Int[np.ndarray, " B"]) -> tuple[float, float]:
         """Leave the gradient of the sum of a batch's losses in the weights; returns that sum and the units it is over.
 
-        Where memory is short, the same batch is begun again in micro-batches of half the size (from the same random state), so
-        that effective batch, step count and schedule stay as they were.
+        Each process computes its share; then gradients, losses and units are summed over all of them.
+
+        Where memory is short, in whichever process, the same batch is begun again in micro-batches of half the size (from the
+        same random state), so that effective batch, step count and schedule stay as they were.
         """
+        share = self.processes.share_of(places)
         while True:
             states = generator_states(self.settings.device)
             self.optimizer.zero_grad(set_to_none=True)
+            total, weight, failure = 0.0, 0.0, ""
             try:
-                return self._backward(rows, places)
+                total, weight = self._backward(rows, share)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                self._need_less(str(error))
+                failure = str(error)
             # Outside of the handler: the error holds on to the tensors of the failed pass.
+            having = [float(item.grad is not None) for item in self.trainable.values()]
+            failures, total, weight, *having = self.processes.sum([float(bool(failure)), total, weight, *having])
+            if not failures:
+                self._sum_gradients(having)
+                return total, weight
+            self._need_less(failure or "it was short in another process")
             self.optimizer.zero_grad(set_to_none=True)
             free_memory(self.settings.device)
             restore_generators(states)
@@ -127,6 +148,17 @@ class Stepper:
                 total += float(part.sum.detach())
                 weight += part.weight
         return total, weight
+
+    def _sum_gradients(self, having: Sequence[float]) -> None:
+        """Sum over all processes; what had no gradient in any of them still has none, for the optimizer to leave it alone.
+
+        Args:
+            having: For each weight, in how many processes it has a gradient.
+        """
+        for item, number in zip(self.trainable.values(), having, strict=True):
+            if number and item.grad is None:
+                item.grad = torch.zeros_like(item)
+        self.processes.sum_tensors([item.grad for item in self.trainable.values() if item.grad is not None])
 
     def _need_less(self, what: str) -> None:
         if self.micro_batch > 1:
@@ -163,7 +195,7 @@ class Stepper:
             "weights": {name: parameter.detach() for name, parameter in self.trainable.items()},
             "optimizer": optimizer,
             "average": self.averaged.tensors(),
-            "generators": generator_states(self.settings.device),
+            "generators": gathered_states(self.settings.device, self.processes),
         }
 
     def load(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
@@ -179,7 +211,7 @@ class Stepper:
             on_device = value.to(parameter.device) if value.ndim or parameter.is_cuda else value
             self.optimizer.state[parameter][key] = value.item() if is_number else on_device
         self.averaged.load(tensors["average"])
-        restore_generators(dict(tensors["generators"]))
+        restore_generators(own_states(tensors["generators"], self.settings.device, self.processes))
 
 
 def _groups(model: TunedModel, trainable: Mapping[str, nn.Parameter], settings: FitSettings) -> list[dict[str, Any]]:
