@@ -75,7 +75,7 @@ def settings_page() -> str:
     ]
     for section in ("", *SECTIONS):
         keys = [key for key in all_keys() if key.section == section]
-        title = section.capitalize() if section else "Top level"
+        title = section.capitalize().replace(".", ": ") if section else "Top level"
         lines += ["", f"## {title}", "", "| key | flag | default | meaning |", "|---|---|---|---|", *map(_setting_row, keys)]
     return "\n".join(lines) + "\n"
 

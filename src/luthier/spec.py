@@ -21,13 +21,14 @@ from luthier.core.yaml_text import YamlValue, parse_yaml, read_yaml, write_scala
 from luthier.data.settings import DataSettings
 from luthier.errors import SpecError, raise_together
 from luthier.evaluation.settings import EvaluationSettings
-from luthier.models.settings import ModelSettings
+from luthier.models.settings import HeadSettings, ModelSettings
 from luthier.output import OutputSettings
 from luthier.training.settings import TrainingSettings
 
 SECTIONS: Mapping[str, type[Settings]] = {
     "data": DataSettings,
     "model": ModelSettings,
+    "model.head": HeadSettings,
     "training": TrainingSettings,
     "evaluation": EvaluationSettings,
     "output": OutputSettings,
@@ -64,7 +65,10 @@ class TuneSpec(Settings):
 
     def value_of(self, key: Key) -> Any:
         """The value of one key."""
-        return getattr(getattr(self, key.section) if key.section else self, key.name)
+        owner: Any = self
+        for word in filter(None, key.section.split(".")):
+            owner = getattr(owner, word)
+        return getattr(owner, key.name)
 
     def with_values(self, values: Mapping[str, Any]) -> "TuneSpec":
         """The same spec with other values, by path: `{"training.num_epochs": 3}`; they are checked.
@@ -77,10 +81,13 @@ class TuneSpec(Settings):
     def to_yaml(self) -> str:
         """The spec in full, each key below a comment that says what it means."""
         lines = ["# A Luthier spec. Run it with: luthier tune FILE"]
+        opened = ""
         for key in all_keys():
-            indent = "  " if key.section else ""
-            if indent and not any(line == f"{key.section}:" for line in lines):
-                lines += ["", f"{key.section}:"]
+            words = key.section.split(".") if key.section else []
+            indent = "  " * len(words)
+            if key.section != opened:
+                lines += [*([""] if len(words) == 1 else []), f"{indent[2:]}{words[-1]}:"]
+                opened = key.section
             permitted = f" [{' | '.join(key.choices)}]" if len(key.choices) > 1 else ""
             lines += [f"{indent}# {key.help}{permitted}", f"{indent}{key.name}: {write_scalar(self.value_of(key))}"]
         return "\n".join(lines) + "\n"
@@ -109,10 +116,12 @@ class Given:
 @cache
 def all_keys() -> tuple[Key, ...]:
     """Every key of a spec, top level first, in the order of its sections."""
-    top = [key_of("", name, info) for name, info in TuneSpec.model_fields.items() if name not in SECTIONS]
-    return (
-        *top,
-        *(key_of(section, name, info) for section, kind in SECTIONS.items() for name, info in kind.model_fields.items()),
+    kinds: Mapping[str, type[Settings]] = {"": TuneSpec, **SECTIONS}
+    return tuple(
+        key_of(section, name, info)
+        for section, kind in kinds.items()
+        for name, info in kind.model_fields.items()
+        if f"{section}.{name}".lstrip(".") not in SECTIONS
     )
 
 
@@ -241,7 +250,9 @@ def _styled(key: Key, style: Style) -> str:
 def _nested(chosen: Mapping[Key, Given], base: TuneSpec | None) -> dict[str, Any]:
     values: dict[str, Any] = base.model_dump() if base else {}
     for key, item in chosen.items():
-        target = values.setdefault(key.section, {}) if key.section else values
+        target = values
+        for word in filter(None, key.section.split(".")):
+            target = target.setdefault(word, {})
         target[key.name] = [item.value] if key.is_list and isinstance(item.value, str) else item.value
     return values
 
@@ -266,8 +277,17 @@ def _members(key: Key) -> tuple[str, ...]:
 
 
 def _places(error: ValidationError) -> set[str]:
-    locations = [detail["loc"] for detail in error.errors()]
-    return {".".join(str(part) for part in place[: 2 if place[0] in SECTIONS else 1]) for place in locations}
+    return {_path_of(detail["loc"]) for detail in error.errors()}
+
+
+def _path_of(location: Sequence[int | str]) -> str:
+    """The key's part of a place: what goes on behind it (the third of a list) is not the user's."""
+    path = str(location[0])
+    for part in location[1:]:
+        if path not in SECTIONS:
+            break
+        path = f"{path}.{part}"
+    return path
 
 
 def _not_permitted(key: Key, item: Given) -> SpecError:

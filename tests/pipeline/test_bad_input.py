@@ -154,7 +154,7 @@ def test_misspelt_keys_and_wrong_values_of_a_spec_come_together(told, tmp_path: 
         (("--method", "full:3"), "takes no argument"),
         (("--split", "80/20"), "takes three percentages"),
         (("--schedule", "linaer"), "Did you mean 'linear'?"),
-        (("--pooling", "maen"), "Unknown pooling 'maen'"),
+        (("--head-pooling", "maen"), "--head-pooling is 'maen'; expected auto, mean"),
         (("--task", "text-clasification"), "Did you mean 'text-classification'?"),
         (("--device", "cuda:7"), "this machine has"),
         (("--precision", "float8"), "float32"),

@@ -149,7 +149,7 @@ def test_a_run_repeats_itself_to_the_last_bit_of_its_losses(
         ("head_learning_rate", 0.1),
         ("store", "int8"),
         ("seed", 3),
-        ("pooling", "first"),
+        ("head_pooling", "first"),
         ("max_length", 8),
         ("evaluations_per_epoch", 1),
     ],

@@ -56,7 +56,10 @@ def test_a_spec_survives_yaml(spec: TuneSpec) -> None:
 def test_yaml_holds_every_key_below_its_description() -> None:
     lines = TuneSpec().to_yaml().splitlines()
     for key in all_keys():
-        place = next(number for number, line in enumerate(lines) if line.strip().startswith(f"{key.name}:"))
+        begin = 0
+        for word in filter(None, key.section.split(".")):
+            begin = next(number for number in range(begin, len(lines)) if lines[number].strip() == f"{word}:")
+        place = next(number for number in range(begin, len(lines)) if lines[number].strip().startswith(f"{key.name}:"))
         assert key.help in lines[place - 1]
 
 
@@ -212,4 +215,53 @@ def test_with_values_keeps_the_rest() -> None:
 
 
 def test_sections_are_fields_of_the_spec() -> None:
-    assert set(SECTIONS) < set(TuneSpec.model_fields)
+    assert {section for section in SECTIONS if "." not in section} < set(TuneSpec.model_fields)
+
+
+class TestSectionsWithinSections:
+    """`model.head` is a section of its own within `model`."""
+
+    def test_flag_key_and_keyword_are_one(self) -> None:
+        key = next(key for key in all_keys() if key.path == "model.head.width")
+        assert (key.keyword, key.flag) == ("head_width", "--head-width")
+        in_yaml = parse_spec("model:\n  name: minilm\n  head: {layers: 2, width: 256}")
+        in_python = build_spec((), model="minilm", head_layers=2, head_width=256)
+        assert (
+            in_yaml
+            == in_python
+            == TuneSpec().with_values({"model.name": "minilm", "model.head.layers": 2, "model.head.width": 256})
+        )
+        assert (in_yaml.model.head.layers, in_yaml.model.head.width, in_yaml.model.head.activation) == (2, 256, "gelu")
+        assert spec_of([given_as_text("model.head.width=7")]).model.head.width == 7
+
+    @pytest.mark.parametrize(
+        ("text", "problem", "remedy"),
+        [
+            (
+                "model: {head: {wdith: 3}}",
+                "Unknown key 'model.head.wdith'. Did you mean 'model.head.width'?",
+                "model.head.width",
+            ),
+            (
+                "model: {head: {width: 0}}",
+                "model.head.width is 0; expected a whole number of at least 1.",
+                "leave model.head.width",
+            ),
+            (
+                "model: {head: {pooling: avg}}",
+                "expected auto, mean, first, last, max or attention.",
+                "model.head.pooling: auto",
+            ),
+            ("model: {head: mlp}", "'model.head' is a section; found 'mlp' instead of its keys.", "model.head: {layers: ...}"),
+            ("head: {width: 3}", "'width' belongs to the section 'model.head'", "model.head.width"),
+            ("model: {pooling: mean}", "'pooling' belongs to the section 'model.head'", "model.head.pooling"),
+        ],
+    )
+    def test_what_it_does_not_know_is_named(self, text: str, problem: str, remedy: str) -> None:
+        with pytest.raises(SpecError) as caught:
+            parse_spec(text)
+        assert problem in str(caught.value)
+        assert remedy in caught.value.remedy
+
+    def test_an_empty_one_changes_nothing(self) -> None:
+        assert parse_spec("model:\n  head:") == TuneSpec()

@@ -11,7 +11,15 @@ from luthier.core.keys import Key
 from luthier.errors import SpecError
 from luthier.spec import Given, TuneSpec, given_as_text, given_by_file, settable_keys, spec_of
 
-PANELS = {"": "Task", "data": "Data", "model": "Model", "training": "Training", "evaluation": "Evaluation", "output": "Output"}
+PANELS = {
+    "": "Task",
+    "data": "Data",
+    "model": "Model",
+    "model.head": "Head",
+    "training": "Training",
+    "evaluation": "Evaluation",
+    "output": "Output",
+}
 SPEC_SUFFIXES = (".yaml", ".yml")
 
 

@@ -37,7 +37,8 @@ class Key:
     """One thing that can be set.
 
     Attributes:
-        section: The section of the spec it belongs to; empty at the top level.
+        section: The section of the spec it belongs to; empty at the top level. A section within another is written with a
+            dot: `model.head`.
         name: Its name within the section.
         annotation: The type of its value, without `None`.
         optional: Whether `None` is a value.
@@ -61,7 +62,13 @@ class Key:
 
     @property
     def keyword(self) -> str:
-        """The key as Python knows it: the last word; a section's `name` is called like the section (`model`)."""
+        """The key as Python knows it: the last word; a section's `name` is called like the section (`model`).
+
+        In a section within another, that section's own word goes before it: `head_width` for `model.head.width`.
+        """
+        outer, _, inner = self.section.rpartition(".")
+        if outer:
+            return f"{inner}_{self.name}"
         return self.section if self.section and self.name == "name" else self.name
 
     @property
@@ -119,7 +126,7 @@ def nearest_key(written: str, keys: Sequence[Key]) -> Key | None:
     path = written.removeprefix("--").replace("-", "_")
     section, _, name = path.rpartition(".")
     name = FOREIGN_NAMES.get(name, name)
-    inside = {key.name: key for key in keys if key.section == section.rpartition(".")[2]} if section else {}
+    inside = {key.name: key for key in keys if key.section == section} if section else {}
     by_name = {key.name: key for key in keys} | {key.keyword: key for key in keys}
     by_path = {key.path: key for key in keys}
     for candidates, wanted in ((inside, name), (by_name, name), (by_path, path)):

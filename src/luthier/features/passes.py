@@ -53,12 +53,14 @@ class Features:
 
     Attributes:
         pooled: [N, D] float32, one row per row of the inputs asked for.
-        boundaries: Store of what enters each block asked for.
+        pooled_store: What `pooled` was read from.
+        boundaries: Store of what enters each block asked for; under the number of blocks, of what leaves the last one.
         reused: Whether everything was found on disk.
         cost: Of the passes that filled the stores, whenever that was: what is found on disk has been paid for once.
     """
 
     pooled: Float[np.ndarray, "N D"]
+    pooled_store: ActivationStore
     boundaries: Mapping[int, ActivationStore]
     reused: bool
     cost: Cost
@@ -113,7 +115,7 @@ def compute_features(
 
     Args:
         backbone: After `rehearse`.
-        boundary_rows: Block -> rows whose activations are kept.
+        boundary_rows: Block -> rows whose activations are kept; the number of blocks stands for the last hidden states.
     """
     pooled_plan, pooled_inverse = _plan(backbone, inputs, settings, boundary=None, rows=np.arange(len(inputs.keys)))
     plans = _boundary_plans(backbone, inputs, settings, boundary_rows)
@@ -121,6 +123,7 @@ def compute_features(
     stores, reused = _open_or_fill(backbone, inputs, settings, every, observer=observer)
     return Features(
         pooled=stores["pooled"].read(pooled_inverse, padded=False).numpy(),
+        pooled_store=stores["pooled"],
         boundaries={boundary: stores[plan.name] for boundary, plan in plans.items()},
         reused=reused,
         cost=cost_of(stores.values()),
@@ -182,7 +185,7 @@ def _plan(
     lengths = np.ones(len(chosen), dtype=np.int64)
     shape: tuple[int, ...] = (backbone.width,)
     if boundary is not None:
-        shape = backbone.rehearsal.shapes[boundary]
+        shape = [*backbone.rehearsal.shapes, backbone.rehearsal.last_shape][boundary]
         if backbone.rehearsal.padded:
             shape = shape[1:]
             lengths = backbone.output_lengths(torch.from_numpy(inputs.lengths[chosen])).numpy().astype(np.int64)
@@ -244,12 +247,15 @@ def _fill(
 def _values(runner: Backbone, inputs: ModelInputs, plans: Sequence[StorePlan]) -> dict[str, torch.Tensor]:
     """What a batch gives for each store."""
     boundaries = {plan.name: plan.boundary for plan in plans if plan.boundary is not None}
-    if len(boundaries) == len(plans):
-        captured = runner.activations(inputs, list(boundaries.values()))
+    entered = [boundary for boundary in boundaries.values() if boundary < runner.num_blocks]
+    if len(entered) == len(plans):
+        captured = runner.activations(inputs, entered)
         return {name: captured[boundary] for name, boundary in boundaries.items()}
-    with runner.capturing(list(boundaries.values())) as captured:
-        pooled = runner.pool(runner(inputs)).float()
-    return {"pooled": pooled, **{name: captured[boundary] for name, boundary in boundaries.items()}}
+    with runner.capturing(entered) as captured:
+        state = runner(inputs)
+    captured[runner.num_blocks] = state.hidden
+    pooled = {"pooled": runner.pool(state).float()} if len(boundaries) < len(plans) else {}
+    return {**pooled, **{name: captured[boundary] for name, boundary in boundaries.items()}}
 
 
 def _write(writer: StoreWriter, places: Mapping[bytes, int], keys: np.ndarray, values: torch.Tensor) -> None:

@@ -137,6 +137,7 @@ class ActivationStore:
         self.folder = folder
         self.dtype: StoreType = header["dtype"]
         self.shape = tuple(header["shape"])
+        self._boundary: int | None = header["identity"].get("boundary")
         self.offsets = np.load(folder / "offsets.npy", allow_pickle=False)
         self.keys = np.load(folder / "keys.npy", allow_pickle=False)
         self.lengths = np.diff(self.offsets)
@@ -151,6 +152,11 @@ class ActivationStore:
         self._scales = None
         if self.dtype == "int8":
             self._scales = torch.from_numpy(np.memmap(folder / "scales.bin", dtype=np.float32, mode="c", shape=(total,)))
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether it holds one vector for each input, and not what enters or leaves a block."""
+        return self._boundary is None
 
     def rows_of(self, keys: Sequence[bytes] | np.ndarray) -> Int[np.ndarray, " N"]:
         """The row of each key; equal inputs share a row."""

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from luthier.errors import ModelError
 from luthier.models.layout import Layout, find_layout
+from luthier.models.pooling import pool_states
 
 ModelInputs = Mapping[str, Tensor]
 
@@ -45,11 +46,13 @@ class Rehearsal:
         outputs: For each module that can be skipped, the form of its output: None for a tensor, else one entry per place of
             the tuple, `...` where there is a tensor and the constant otherwise.
         shapes: What enters each block for one example: (T, D) for tokens, (C, H, W) for maps.
+        last_shape: The same of the last hidden states.
         padded: Whether T is as long as the input of each example (else it is the same for all).
     """
 
     outputs: Mapping[str, tuple[Any, ...] | None]
     shapes: Sequence[tuple[int, ...]]
+    last_shape: tuple[int, ...]
     padded: bool
 
 
@@ -103,7 +106,8 @@ class Backbone(nn.Module):
 
         Args:
             inputs: What the network takes, by name; `attention_mask` says which tokens are real.
-            stored: Inside `starting_at(k)`: the hidden states that enter block k.
+            stored: Inside `starting_at(k)`: the hidden states that enter block k; where k is the number of blocks, those that
+                leave the last one, or the pooled vector.
         """
         if (stored is None) != (self._start == 0):
             were = "were not" if stored is None else "were"
@@ -112,6 +116,8 @@ class Backbone(nn.Module):
                 remedy="with backbone.starting_at(k): backbone(inputs, stored)",
             )
         self._stored = None if stored is None else self._in_precision_of_weights(stored)
+        if self._stored is not None and self._start == self.num_blocks:
+            return self._state_of(inputs, self._stored)
         try:
             output = self.network(**inputs)
         finally:
@@ -122,6 +128,13 @@ class Backbone(nn.Module):
             hidden=hidden,
             mask=self._mask_of(inputs, hidden),
             pooled=None if pooled is None or self.layout.pooling != "model" else pooled.flatten(1),
+        )
+
+    def _state_of(self, inputs: ModelInputs, stored: Tensor) -> State:
+        """What the whole network gave, from what was stored of it: a pooled vector [B, D], or hidden states."""
+        is_pooled = stored.ndim == 2
+        return State(
+            hidden=stored, mask=None if is_pooled else self._mask_of(inputs, stored), pooled=stored if is_pooled else None
         )
 
     def _in_precision_of_weights(self, stored: Tensor) -> Tensor:
@@ -145,20 +158,12 @@ class Backbone(nn.Module):
         return lengths if shorten is None else shorten(lengths)
 
     def pool(self, state: State) -> Float[Tensor, "B D"]:
-        """One vector for each example, by the layout's pooling."""
-        hidden, mask = state.hidden, state.mask
-        if state.pooled is not None:
-            return state.pooled
-        if hidden.ndim == 4:
-            return hidden.mean((2, 3))
-        if self.layout.pooling == "first":
-            return hidden[:, 0]
-        if mask is None:
-            return hidden[:, -1] if self.layout.pooling == "last" else hidden.mean(1)
-        if self.layout.pooling == "last":
-            return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(1) - 1]
-        weights = mask.to(hidden.dtype)
-        return torch.einsum("btd,bt->bd", hidden, weights) / weights.sum(1, keepdim=True).clamp(min=1)
+        """One vector for each example, by the layout's pooling.
+
+        Raises:
+            ModelError: maps, which have no order, were to be pooled by it.
+        """
+        return pool_states(state.hidden, state.mask, self.layout.pooling) if state.pooled is None else state.pooled
 
     @contextmanager
     def capturing(self, boundaries: Sequence[int]) -> Iterator[dict[int, Tensor]]:
@@ -215,28 +220,36 @@ class Backbone(nn.Module):
         self.eval()
         try:
             with torch.no_grad(), self.capturing(range(self.num_blocks)) as captured:
-                self(inputs)
+                last = self(inputs).hidden
         finally:
             self.train(training)
             for handle in handles:
                 handle.remove()
         shapes = [tuple(captured[index].shape[1:]) for index in range(self.num_blocks)]
-        self.rehearsal = Rehearsal(outputs=outputs, shapes=shapes, padded="attention_mask" in inputs)
+        last_shape = tuple(last.shape[1:])
+        self.rehearsal = Rehearsal(outputs=outputs, shapes=shapes, last_shape=last_shape, padded="attention_mask" in inputs)
         return self.rehearsal
 
     @contextmanager
     def starting_at(self, boundary: int) -> Iterator[None]:
-        """Inside the block, `forward(inputs, stored)` computes only block `boundary` and what comes after it.
+        """Inside the block, `forward(inputs, stored)` computes only block `boundary` and what comes after it, if anything.
 
         Raises:
             ModelError: `rehearse` has not been called, or the boundary is not between 1 and the number of blocks.
         """
-        if self.rehearsal is None or not 1 <= boundary < self.num_blocks:
+        if self.rehearsal is None or not 1 <= boundary <= self.num_blocks:
             raise ModelError(
                 f"Cannot start at block {boundary} of {self.num_blocks}"
                 + (" before a rehearsal." if self.rehearsal is None else "."),
-                remedy="backbone.rehearse(inputs), then a boundary from 1 to the number of blocks minus 1",
+                remedy="backbone.rehearse(inputs), then a boundary from 1 to the number of blocks",
             )
+        if boundary == self.num_blocks:
+            self._start = boundary
+            try:
+                yield
+            finally:
+                self._start = 0
+            return
         skipped = [name for name in [*self.layout.stem, *self.layout.blocks[:boundary]] if name in self.rehearsal.outputs]
         modules = {name: self.network.get_submodule(name) for name in skipped}
         for name, module in modules.items():
@@ -304,9 +317,10 @@ class Backbone(nn.Module):
         }
 
     def parameters_from(self, boundary: int) -> Iterator[tuple[str, nn.Parameter]]:
-        """Names and parameters that train when everything before block `boundary` is frozen."""
+        """Names and parameters that train when everything before block `boundary` is frozen: none if no block is left."""
         if boundary <= 0:
             yield from self.network.named_parameters()
+        if not 0 < boundary < self.num_blocks:
             return
         prefixes = tuple(f"{name}." for name in [*self.layout.blocks[boundary:], *self.layout.tail])
         for name, parameter in self.network.named_parameters():
@@ -334,7 +348,7 @@ class Backbone(nn.Module):
         small batch is a bad estimate of them.
         """
         self.eval()
-        if not mode:
+        if not mode or boundary >= self.num_blocks:
             return
         if boundary <= 0:
             self.network.train()

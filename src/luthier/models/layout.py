@@ -13,7 +13,7 @@ from torch import nn
 
 from luthier.errors import ModelError
 
-Pooling = Literal["mean", "first", "last", "model"]
+Pooling = Literal["mean", "first", "last", "max", "model"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class Layout:
         shared: Modules with weights that several blocks use; they train only when every block trains.
         channels_first: Stem modules whose output has time on the last axis while the blocks have it on the second.
         position_bias: Whether the first block makes the position bias that the others add (T5).
-        pooling: How one vector is made of the last hidden states: `mean` over valid tokens, `first` or `last` valid token, or
-            `model`: the network's own `pooler_output`.
+        pooling: How one vector is made of the last hidden states: `mean` or `max` over valid tokens, `first` or `last` valid
+            token, or `model`: the network's own `pooler_output`.
     """
 
     stem: tuple[str, ...]

@@ -19,7 +19,7 @@ ENCODERS: Mapping[str, tuple[str, str]] = {
     "whisper": ("WhisperModel", "encoder"),
     "bart": ("BartModel", "encoder"),
 }
-POOLINGS: tuple[Pooling, ...] = ("mean", "first", "last", "model")
+POOLINGS: tuple[Pooling, ...] = ("mean", "first", "last", "max", "model")
 
 
 def load_backbone(source: PretrainedFolder, *, pooling: str | None = None, attention: str | None = None) -> Backbone:
@@ -38,7 +38,7 @@ def load_backbone(source: PretrainedFolder, *, pooling: str | None = None, atten
     recorded = source.entry.pooling if source.entry and source.entry.modality == "text" else None
     chosen = pooling or recorded or _sentence_pooling(source.folder) or layout.pooling
     if chosen not in POOLINGS:
-        raise ModelError(f"Unknown pooling '{chosen}'. Known: {', '.join(POOLINGS)}.", remedy="--pooling mean")
+        raise ModelError(f"Unknown pooling '{chosen}'. Known: {', '.join(POOLINGS)}.", remedy="--head-pooling mean")
     layout = type(layout)(**{**vars(layout), "pooling": chosen})
     return wrap_backbone(network, layout=layout, width=_width(network), model_type=source.model_type)
 

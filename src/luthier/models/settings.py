@@ -1,8 +1,35 @@
-"""What can be said about the model of a run."""
+"""What can be said about the model of a run: the pre-trained network, how much of it is kept, and the head on it."""
+
+from typing import Literal
 
 from pydantic import Field
 
 from luthier.core.settings import Settings
+
+
+class HeadSettings(Settings):
+    """What stands on the backbone and gives the task's outputs.
+
+    Example:
+        >>> HeadSettings(layers=2, width=256).is_linear, HeadSettings().is_linear
+        (False, True)
+    """
+
+    layers: int = Field(1, ge=1, description="Layers of the head: 1 is linear, more make a small network (MLP)")
+    width: int | None = Field(
+        None, ge=1, description="Width of the head's hidden layers (default: as wide as what they stand on)"
+    )
+    activation: Literal["gelu", "relu", "silu", "tanh"] = Field("gelu", description="What stands between the head's layers")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Drop rate in front of each of the head's layers while it trains")
+    pooling: Literal["auto", "mean", "first", "last", "max", "attention"] = Field(
+        "auto",
+        description="How one vector is made of many: the model's own way, a fixed one, or attention that the head learns",
+    )
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is one linear layer on a vector that nothing learns to pool: what a probe can be fitted for."""
+        return self.layers == 1 and self.pooling != "attention"
 
 
 class ModelSettings(Settings):
@@ -13,9 +40,10 @@ class ModelSettings(Settings):
     )
     revision: str | None = Field(None, description="Commit of a hub model; pinned automatically")
     download: bool = Field(False, description="Allow the catalogue's default model to be downloaded")
-    pooling: str | None = Field(
-        None, description="How one vector is made of many: mean, first, last (default: the model's own)"
+    keep_blocks: int | None = Field(
+        None, ge=1, description="Cut the network down to its first blocks, so many of them (default: all)"
     )
     max_length: int | None = Field(
         None, ge=4, description="Longest input in tokens; longer texts are cut (default: fits the data)"
     )
+    head: HeadSettings = HeadSettings()

@@ -26,7 +26,7 @@ from luthier.core.records import from_plain, to_plain
 from luthier.core.storage import atomic_folder, write_json
 from luthier.errors import ModelError
 from luthier.models.backbone import Backbone, wrap_backbone
-from luthier.models.heads import LinearHead
+from luthier.models.heads import head_from
 from luthier.models.layout import Layout, find_layout
 from luthier.models.load import choose_attention, load_network
 from luthier.models.processors import Processor, TextProcessor, load_processor
@@ -154,7 +154,7 @@ def load_folder(
     processor = load_processor(folder, description.modality)
     longest = processor.max_length if isinstance(processor, TextProcessor) else 1
     backbone = _load_backbone(folder, description, attention=choose_attention(device, longest), allow=allow)
-    head = _build_head(description.head)
+    head = head_from(description.head)
     _load_weights(head, folder / HEAD)
     return TunedModel(backbone, head), processor, description
 
@@ -244,13 +244,3 @@ def _find_builder(builder: str, allow: Sequence[str]) -> Callable[[], nn.Module]
     except (ImportError, AttributeError) as error:
         raise ModelError(f"{builder} cannot be called: {error}.", remedy="install the package that holds it") from error
     return function
-
-
-def _build_head(settings: Mapping[str, Any]) -> LinearHead:
-    return LinearHead(
-        int(settings["width"]),
-        int(settings["num_outputs"]),
-        dropout=float(settings["dropout"]),
-        seed=0,
-        normalize=bool(settings["normalize"]),
-    )

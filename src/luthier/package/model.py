@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from luthier.core.names import nearest_name
 from luthier.errors import DataError, ModelError, raise_together
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
+from luthier.models.heads import pool_for
 from luthier.models.processors import ImageProcessor, Processor
 from luthier.package.folder import ModelDescription, load_folder, read_description
 from luthier.package.pictures import TolerantReader, fault_of_file
@@ -102,7 +103,7 @@ class Model:
         with torch.inference_mode():
             for places in batches_by_length(inputs.lengths[rows], is_media=self.description.modality != "text"):
                 state = self._backbone(to_device(inputs.batch(rows[places]), dtype=dtype, device=self.device))
-                values = self._head(self._backbone.pool(state)).float().cpu().numpy()
+                values = self._head(pool_for(self._head, self._backbone, state)).float().cpu().numpy()
                 outputs = np.empty((len(rows), values.shape[1]), dtype=np.float32) if outputs is None else outputs
                 outputs[places] = values
         assert outputs is not None

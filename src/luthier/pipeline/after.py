@@ -15,14 +15,14 @@ from luthier.package.card import write_card
 from luthier.package.folder import ModelDescription, package_of, save_model
 from luthier.package.model import load_model
 from luthier.pipeline.before import Before
-from luthier.pipeline.choose import Chosen
+from luthier.pipeline.choose import OWN, Chosen
 from luthier.pipeline.examples import example_texts
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.records import Run
 from luthier.pipeline.run_folder import RunFolder, describe_data
 from luthier.report import wanted_examples, write_report
 from luthier.spec import TuneSpec
-from luthier.training.ladder import RungResult
+from luthier.training.ladder import RungResult, score_of
 from luthier.training.model import TunedModel
 
 
@@ -74,7 +74,7 @@ def describe_model(prepared: Prepared, chosen: Chosen, model: TunedModel) -> Mod
 def _origin(chosen: Chosen) -> dict[str, str | None]:
     """Where the pre-trained weights come from; of a backbone of one's own nothing is known but its class."""
     source = chosen.source
-    if chosen.weights_key != source.weights_sha256:
+    if chosen.weights_key.startswith(OWN):
         return {"name": type(chosen.backbone.network).__name__}
     return {
         "name": source.name,
@@ -111,7 +111,7 @@ def _card(
     for result in results[1:]:
         tuned_cost = tuned_cost + result.cost
     cost["tuned"] = tuned_cost
-    if winner.rung.name == "probe":
+    if winner.rung.name == "probe" and spec.model.head.is_linear:
         del test["probe"]
         absent["probe"] = "the model kept is the probe: only a new head on the pre-trained model"
     facts = RunFacts(
@@ -119,7 +119,7 @@ def _card(
         absent={name: reason for name, reason in absent.items() if name not in test},
         cost=cost,
         seeds=(spec.training.seed,),
-        validation={"probe": results[0].score, "tuned": winner.score},
+        validation={"probe": score_of(before.validation, task.primary_measure), "tuned": winner.score},
         validation_predictions=winner.predictions,
     )
     return build_card(

@@ -118,6 +118,8 @@ def choose_store(
         device=chosen.device,
     )
     boundaries = sorted({rung.boundary for rung in rungs if 0 < rung.boundary < chosen.backbone.num_blocks})
+    if spec.model.head.pooling == "attention":
+        boundaries.append(chosen.backbone.num_blocks)
     rows = np.sort(np.concatenate([chosen.parts["train"], chosen.parts["validation"]]))
     if not boundaries or spec.training.store == "off":
         why = "as asked" if boundaries else "no rung trains on top of frozen blocks"
@@ -127,15 +129,20 @@ def choose_store(
     if reason:
         return settings, Decision(name="store", value="off", reason=reason, override="--store"), {}
     size = sum(plan.num_bytes for plan in plans)
-    names = ", ".join(str(boundary) for boundary in boundaries)
     decision = Decision(
         name="store",
         value=str(kind),
-        reason=f"what enters block {names} is kept on disk ({format_bytes(size)}) and read in every epoch",
+        reason=f"{_what_is_kept(chosen, boundaries)} is kept on disk ({format_bytes(size)}) and read in every epoch",
         evidence={"bytes": size, "boundaries": boundaries},
         override="--store off",
     )
     return settings, decision, dict.fromkeys(boundaries, rows)
+
+
+def _what_is_kept(chosen: Chosen, boundaries: Sequence[int]) -> str:
+    entered = ", ".join(str(boundary) for boundary in boundaries if boundary < chosen.backbone.num_blocks)
+    left = "what leaves the last block" if chosen.backbone.num_blocks in boundaries else ""
+    return " and ".join(filter(None, [f"what enters block {entered}" if entered else "", left]))
 
 
 def replay_fault(chosen: Chosen, boundaries: Sequence[int]) -> str:
@@ -144,6 +151,7 @@ def replay_fault(chosen: Chosen, boundaries: Sequence[int]) -> str:
     inputs = to_device(chosen.inputs.batch(rows), dtype=torch.float32, device="cpu")
     light = to_device(chosen.inputs.light_batch(rows), dtype=torch.float32, device="cpu")
     backbone: Backbone = chosen.backbone
+    boundaries = [boundary for boundary in boundaries if boundary < backbone.num_blocks]
     with torch.no_grad():
         with backbone.capturing(boundaries) as captured:
             expected = backbone.pool(backbone(inputs))

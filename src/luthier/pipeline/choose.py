@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -18,7 +18,9 @@ from luthier.errors import DataError, raise_together
 from luthier.models.backbone import Backbone
 from luthier.models.load import choose_attention, load_backbone
 from luthier.models.processors import Processor, TextProcessor, choose_max_length, load_processor
+from luthier.models.settings import HeadSettings, ModelSettings
 from luthier.models.source import PretrainedFolder, resolve_model
+from luthier.models.truncate import truncate
 from luthier.package.folder import refuse_unsavable
 from luthier.pipeline.prepare import Prepared
 from luthier.spec import TuneSpec
@@ -28,6 +30,8 @@ from luthier.training.device import choose_device, choose_precision, choose_thre
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+OWN = "own-"  # what the key of a backbone of one's own begins with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +90,10 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         observer.decided(made)
     longest = processor.max_length if isinstance(processor, TextProcessor) else 1
     attention = choose_attention(device.value, longest)
-    loaded = copy.deepcopy(backbone) if backbone else load_backbone(source, pooling=spec.model.pooling, attention=attention)
+    loaded, shortened = _load(spec.model, source, backbone, attention=attention)
+    head = _head_decision(spec.model.head, loaded.width)
+    for made in [*shortened, *head]:
+        observer.decided(made)
     return Chosen(
         source=source,
         backbone=loaded,
@@ -100,9 +107,45 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         device=device.value,
         precision=precision.value,
         threads=threads.value,
-        weights_key=source.weights_sha256 if backbone is None else f"own-{uuid4().hex}",
-        decisions=decisions,
+        weights_key=_weights_key(source, backbone, shortened),
+        decisions=[*decisions, *shortened, *head],
     )
+
+
+def _load(
+    settings: ModelSettings, source: PretrainedFolder, backbone: Backbone | None, *, attention: str | None
+) -> tuple[Backbone, list[Decision[Any]]]:
+    """The backbone as the run uses it: pooled as asked, and with no more blocks than asked."""
+    asked = settings.head.pooling
+    pooling = None if asked == "auto" or asked == "attention" else asked
+    if backbone is None:
+        loaded = load_backbone(source, pooling=pooling, attention=attention)
+    else:
+        loaded = copy.deepcopy(backbone)
+        loaded.layout = replace(loaded.layout, pooling=pooling) if pooling else loaded.layout
+    if settings.keep_blocks is None:
+        return loaded, []
+    all_blocks = loaded.num_blocks
+    loaded = truncate(loaded, settings.keep_blocks)
+    reason = f"as asked; the upper {all_blocks - loaded.num_blocks} of {all_blocks} blocks are left out"
+    return loaded, [Decision(name="keep_blocks", value=loaded.num_blocks, reason=reason, override="--keep-blocks K")]
+
+
+def _head_decision(head: HeadSettings, width: int) -> list[Decision[Any]]:
+    """What becomes of a head that is not linear."""
+    if head.is_linear:
+        return []
+    layers = f"{count_of(head.layers, 'layer')}, {head.width or width} wide, {head.activation}" if head.layers > 1 else "linear"
+    value = f"{layers}; attention pooling" if head.pooling == "attention" else layers
+    reason = "as asked; no probe can be fitted for it, so every rung starts from fresh weights, the first on frozen features"
+    return [Decision(name="head", value=value, reason=reason, evidence=head.model_dump(), override="--head-layers 1")]
+
+
+def _weights_key(source: PretrainedFolder, backbone: Backbone | None, shortened: Sequence[Decision[Any]]) -> str:
+    """A network cut short is another one: nothing that was stored of the whole one may be found by it."""
+    if backbone is not None:
+        return f"{OWN}{uuid4().hex}"
+    return source.weights_sha256 + "".join(f", first {made.value} blocks" for made in shortened)
 
 
 def scored_rows(prepared: Prepared) -> tuple["pa.Table", dict[str, Int[np.ndarray, " n"]]]:

@@ -77,7 +77,7 @@ def _time_pass(chosen: Chosen) -> float:
 def _time_step(spec: TuneSpec, task: Task, chosen: Chosen) -> tuple[float, float]:
     """Seconds and kept bytes per unit of a step of everything, measured on rows of typical length."""
     model = TunedModel(
-        copy.deepcopy(chosen.backbone), task.build_head(chosen.backbone.width, chosen.state, dropout=0.0, seed=0)
+        copy.deepcopy(chosen.backbone), task.build_head(chosen.backbone.width, chosen.state, settings=spec.model.head, seed=0)
     )
     model = model.to(chosen.device)
     rows = _typical_rows(chosen, micro_batch_of(spec))

@@ -35,12 +35,14 @@ def refit(
     rows = rows_to_learn(chosen)
     winner = [result for result in results if result.kept][-1]
     watch = Stopwatch()
-    probe = _refit_probe(chosen, before, rows)
+    if bench.head_origin == "probe":
+        probe = _refit_probe(chosen, before, rows)
+        use_probe(model, probe)
+        bench = replace(bench, start=head_weights(probe.start))
     cost = watch.read()
-    use_probe(model, probe)
-    if winner is not results[0]:
-        model.restore(head_weights(probe.start))
-        cost = cost + _train_again(chosen, before, bench, winner, rows, model)
+    if winner is not results[0] or bench.head_origin == "fresh":
+        model.restore(bench.start)
+        cost = cost + _train_again(chosen, bench, winner, rows, model)
     bench.record({"event": "refit_finished", "rows": len(rows), "rung": winner.rung.name, "cost": cost})
     decision = Decision(
         name="refit",
@@ -71,11 +73,9 @@ def _refit_probe(chosen: Chosen, before: Before, rows: Int[np.ndarray, " n"]) ->
     )
 
 
-def _train_again(
-    chosen: Chosen, before: Before, bench: Workbench, result: RungResult, rows: Int[np.ndarray, " n"], model: TunedModel
-) -> Cost:
+def _train_again(chosen: Chosen, bench: Workbench, result: RungResult, rows: Int[np.ndarray, " n"], model: TunedModel) -> Cost:
     settings = rung_settings(result.rung, bench)
-    store = before.features.boundaries.get(result.rung.boundary)
+    store = bench.rows(result.rung.boundary)[0].store
     return train_again(
         model,
         training_rows(chosen, rows, store),

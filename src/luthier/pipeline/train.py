@@ -1,12 +1,13 @@
 """Train: the ladder's rungs, or the one method that was asked for."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from luthier.core.process import StopRequest
 from luthier.core.progress import Observer
@@ -14,7 +15,6 @@ from luthier.core.seeding import seed_for
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.evaluation.records import Predictions
 from luthier.features.store import ActivationStore
-from luthier.models.heads import LinearHead
 from luthier.pipeline.before import Before, predictions_of
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
@@ -24,8 +24,9 @@ from luthier.tasks.protocol import LossSum
 from luthier.training.data import TrainingRows
 from luthier.training.dropout import set_dropout
 from luthier.training.fit_settings import FitSettings
-from luthier.training.ladder import RungResult, Workbench, climb, first_result, head_weights, use_probe
+from luthier.training.ladder import RungResult, Workbench, climb, first_result, head_weights, train_head, use_probe
 from luthier.training.methods import build_rung, ladder_rungs
+from luthier.training.methods.probe import in_steps
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
 from luthier.training.moving import refuse_unfit
@@ -33,17 +34,19 @@ from luthier.training.regularization import Penalties
 
 
 def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
-    """The probe first, always: its head is what every other rung starts from.
+    """The probe first, always: its head, if it is linear, is what every other rung starts from.
 
     Raises:
         SpecError: the method does not fit the model.
     """
     if spec.training.method == "auto":
-        return ladder_rungs(chosen.backbone.num_blocks)
-    probe = build_rung("probe", num_blocks=chosen.backbone.num_blocks)
-    asked = build_rung(spec.training.method, num_blocks=chosen.backbone.num_blocks)
-    refuse_unfit(chosen.backbone, asked)
-    return [probe] if asked.name == "probe" else [probe, asked]
+        probe, *others = ladder_rungs(chosen.backbone.num_blocks)
+    else:
+        probe = build_rung("probe", num_blocks=chosen.backbone.num_blocks)
+        asked = build_rung(spec.training.method, num_blocks=chosen.backbone.num_blocks)
+        refuse_unfit(chosen.backbone, asked)
+        others = [] if asked.name == "probe" else [asked]
+    return [probe if spec.model.head.is_linear else in_steps(probe), *others]
 
 
 def train(
@@ -62,23 +65,32 @@ def train(
         DivergedError: the loss became NaN.
     """
     bench.observer.stage("Train")
-    head = prepared.task.build_head(
-        chosen.backbone.width,
-        chosen.state,
-        dropout=0.0 if spec.training.dropout is None else spec.training.dropout,
-        seed=seed_for(spec.training.seed, "head"),
-    )
-    assert isinstance(head, LinearHead)
     if spec.training.dropout is not None:
         set_dropout(chosen.backbone, spec.training.dropout)
-    model = TunedModel(chosen.backbone, head).to(chosen.device)
+    model = TunedModel(chosen.backbone, fresh_head(spec, prepared, chosen)).to(chosen.device)
     if chosen.backbone.has_maps:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time of the default layout
-    use_probe(model, before.probe)
-    first = first_result(model, rungs[0], before.validation, measure=prepared.task.primary_measure, cost=before.cost["probe"])
-    if not bench.is_resumed:
-        bench.record(_probe_event(first, chosen))
+    if spec.model.head.is_linear:
+        use_probe(model, before.probe)
+        measure = prepared.task.primary_measure
+        first = first_result(model, rungs[0], before.validation, measure=measure, cost=before.cost["probe"])
+        if not bench.is_resumed:
+            bench.record(_probe_event(first, chosen))
+    else:
+        first = train_head(model, rungs[0], bench)
+        first = replace(first, cost=first.cost + before.features.cost)
     return model, climb(model, rungs[1:], first, bench, always_keep=spec.training.method != "auto")
+
+
+def fresh_head(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> nn.Module:
+    """The head asked for, its weights from the seed."""
+    seed = seed_for(spec.training.seed, "head")
+    return prepared.task.build_head(chosen.backbone.width, chosen.state, settings=spec.model.head, seed=seed)
+
+
+def fresh_start(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> dict[str, Tensor]:
+    """Its weights, as those of a model's head."""
+    return {f"head.{name}": value for name, value in fresh_head(spec, prepared, chosen).state_dict().items()}
 
 
 def make_workbench(
@@ -92,7 +104,7 @@ def make_workbench(
     stop: StopRequest,
 ) -> Workbench:
     """What every rung works with."""
-    settings = spec.training
+    settings, is_linear = spec.training, spec.model.head.is_linear
 
     def loss(outputs: Tensor, targets: Tensor) -> LossSum:
         return prepared.task.loss(outputs, targets, label_smoothing=settings.label_smoothing)
@@ -101,12 +113,13 @@ def make_workbench(
         return predictions_of(prepared, chosen, "validation", outputs)
 
     return Workbench(
-        parts=_parts(chosen, before),
+        parts=_parts(spec, chosen, before),
         predict=predict,
         measure=prepared.task.primary_measure,
         measures=prepared.task.measures,
         settings=_fit_settings(spec, chosen),
-        start=head_weights(before.probe.start),
+        start=head_weights(before.probe.start) if is_linear else fresh_start(spec, prepared, chosen),
+        head_origin="probe" if is_linear else "fresh",
         rates={
             "num_epochs": settings.num_epochs,
             "learning_rate": settings.learning_rate,
@@ -149,14 +162,22 @@ def _fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
     )
 
 
-def _parts(chosen: Chosen, before: Before) -> dict[int, tuple[TrainingRows, TrainingRows]]:
+def _parts(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, tuple[TrainingRows, TrainingRows]]:
     """Train and validation rows of the whole network (boundary 0) and of every stored boundary."""
-    stores = {0: None, **before.features.boundaries}
+    stores = stores_by_boundary(spec, chosen, before)
     train, validation = chosen.parts["train"], chosen.parts["validation"]
     return {
         boundary: (training_rows(chosen, train, store), training_rows(chosen, validation, store))
         for boundary, store in stores.items()
     }
+
+
+def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, ActivationStore | None]:
+    """What training starts from at each boundary; a head alone reads pooled vectors, or the states that it pools itself."""
+    stores: dict[int, ActivationStore | None] = {0: None, **before.features.boundaries}
+    if spec.model.head.pooling != "attention":
+        stores[chosen.backbone.num_blocks] = before.features.pooled_store
+    return stores
 
 
 def training_rows(chosen: Chosen, rows: Int[np.ndarray, " n"], store: ActivationStore | None) -> TrainingRows:
@@ -167,7 +188,7 @@ def training_rows(chosen: Chosen, rows: Int[np.ndarray, " n"], store: Activation
         rows=rows,
         targets=chosen.targets[rows],
         store=store,
-        is_padded=chosen.backbone.rehearsal.padded,
+        is_padded=chosen.backbone.rehearsal.padded and (store is None or not store.is_pooled),
         device=chosen.device,
         names=chosen.table.column(EXAMPLE_ID),
     )

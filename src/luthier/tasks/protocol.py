@@ -16,6 +16,7 @@ from luthier.data.dataset import Dataset
 from luthier.data.findings import Finding
 from luthier.data.schema import Schema
 from luthier.evaluation.records import Predictions
+from luthier.models.settings import HeadSettings
 from luthier.tasks.inputs import Inputs, Processor
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 HeadOrigin = Literal["fresh", "probe", "previous"]
+LINEAR = HeadSettings()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +104,8 @@ class Task(Protocol):
     def targets(self, table: "pa.Table", state: TaskState, roles: Mapping[str, str]) -> Int[np.ndarray, " N"]:
         """Targets as numbers; -1 where a row has none that the state knows."""
 
-    def build_head(self, width: int, state: TaskState, *, dropout: float, seed: int) -> "nn.Module":
-        """A fresh head on pooled features [B, width]."""
+    def build_head(self, width: int, state: TaskState, *, settings: HeadSettings = LINEAR, seed: int) -> "nn.Module":
+        """A fresh head on pooled features [B, width], of the shape asked for."""
 
     def loss(self, outputs: "Tensor", targets: "Tensor", *, label_smoothing: float) -> LossSum:
         """The loss of one micro-batch."""

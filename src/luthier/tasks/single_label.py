@@ -14,7 +14,8 @@ from luthier.data.findings import Finding
 from luthier.data.schema import Kind, Schema
 from luthier.evaluation.predictions import classification_predictions
 from luthier.evaluation.records import Predictions
-from luthier.tasks.protocol import Baseline, HeadOrigin, LossSum, TaskState
+from luthier.models.settings import HeadSettings
+from luthier.tasks.protocol import LINEAR, Baseline, HeadOrigin, LossSum, TaskState
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,11 +74,11 @@ class SingleLabel(ABC):
         values = table.column(roles["target"]).to_pylist()
         return np.array([index.get(_label(value), -1) for value in values], dtype=np.int64)
 
-    def build_head(self, width: int, state: TaskState, *, dropout: float, seed: int) -> "nn.Module":
-        """A fresh linear head."""
-        from luthier.models.heads import LinearHead
+    def build_head(self, width: int, state: TaskState, *, settings: HeadSettings = LINEAR, seed: int) -> "nn.Module":
+        """A fresh head with an output for each label."""
+        from luthier.models.heads import build_head
 
-        return LinearHead(width, len(state.labels), dropout=dropout, seed=seed)
+        return build_head(settings, width, len(state.labels), seed=seed)
 
     def loss(self, outputs: "Tensor", targets: "Tensor", *, label_smoothing: float) -> LossSum:
         """Cross-entropy in float32, summed over the rows."""

@@ -25,6 +25,7 @@ from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import Predictions
 from luthier.features.probe import LinearLayer, Probe
 from luthier.models.heads import LinearHead
+from luthier.tasks.protocol import HeadOrigin
 from luthier.training.checkpoint import shared_state
 from luthier.training.data import TrainingRows
 from luthier.training.fit_settings import FitSettings
@@ -75,6 +76,7 @@ class Workbench:
         measures: Those that the journal keeps of each evaluation; the deciding one among them.
         settings: Of the loop; boundary, epochs and rates are filled in by each rung.
         start: Weights of the head that each rung starts from.
+        head_origin: Where they come from: a fitted probe, or nowhere (`fresh`).
         rates: What the user fixed: num_epochs, learning_rate, head_learning_rate (None: the rung's default).
         shelf: Where trainings save themselves; None where they do not.
         is_resumed: Whether the journal already tells of the probe: the run goes on from a saved state.
@@ -92,6 +94,7 @@ class Workbench:
     observer: Observer
     record: Record
     stop: StopRequest
+    head_origin: HeadOrigin = "probe"
     shelf: Shelf | None = None
     is_resumed: bool = False
     budget_seconds: float | None = None
@@ -137,6 +140,11 @@ def first_result(model: TunedModel, rung: Rung, predictions: Predictions, *, mea
         kept=True,
         reason="the first rung",
     )
+
+
+def train_head(model: TunedModel, rung: Rung, bench: Workbench) -> RungResult:
+    """The ladder's first rung for a head that no probe can be fitted for: that head, trained on frozen features."""
+    return _finished_before(rung, bench) or _try(model, rung, None, bench, always_keep=True)
 
 
 def climb(
@@ -194,10 +202,11 @@ def _finished_before(rung: Rung, bench: Workbench) -> RungResult | None:
     )
 
 
-def _try(model: TunedModel, rung: Rung, best: RungResult, bench: Workbench, *, always_keep: bool) -> RungResult:
+def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbench, *, always_keep: bool) -> RungResult:
     model.restore(bench.start)
     settings, supervision = rung_settings(rung, bench), bench.supervision(rung.name)
-    bench.observer.note(f"{rung.name}: {describe(model, rung)}, learning rate {settings.learning_rate:g}")
+    rate = settings.learning_rate if rung.boundary < model.backbone.num_blocks else settings.head_learning_rate
+    bench.observer.note(f"{rung.name}: {describe(model, rung)}, learning rate {rate:g}")
     if supervision.checkpoints is None or not supervision.checkpoints.has_any:
         bench.record(_started(model, rung, settings))
 
@@ -210,10 +219,11 @@ def _try(model: TunedModel, rung: Rung, best: RungResult, bench: Workbench, *, a
     result_score = score_of(predictions, bench.measure)
     judged = _judge(predictions, result_score, best, bench.measure, always_keep=always_keep)
     kept, reason, error = bench.processes.decided(judged)
-    difference = gain_of(result_score, best.score, bench.measure)
+    difference = gain_of(result_score, best.score, bench.measure) if best else None
     sparse = {"zero_weights": zero_weights(model.head)} if settings.penalties.l1 else {}
     bench.record({**_finished(rung, result_score, difference, error, kept, reason, done), **sparse})
-    bench.observer.note(f"{rung.name}: {bench.measure} {result_score:.2%} on validation ({difference:+.2%}); {reason}")
+    shown = "" if difference is None else f" ({difference:+.2%})"
+    bench.observer.note(f"{rung.name}: {bench.measure} {result_score:.2%} on validation{shown}; {reason}")
     result = RungResult(
         rung=rung,
         score=result_score,
@@ -238,8 +248,10 @@ def _keep_result(result: RungResult, outputs: Float[np.ndarray, "N C"], bench: W
 
 
 def _judge(
-    predictions: Predictions, score: float, best: RungResult, measure: str, *, always_keep: bool
-) -> tuple[bool, str, float]:
+    predictions: Predictions, score: float, best: RungResult | None, measure: str, *, always_keep: bool
+) -> tuple[bool, str, float | None]:
+    if best is None:
+        return True, "the first rung", None
     error = paired_standard_error(predictions, best.predictions, MEASURES[measure])
     gain = gain_of(score, best.score, measure)
     if always_keep:
@@ -290,6 +302,8 @@ def default_epochs(rung: Rung, rows: int, *, batch_size: int) -> float:
 
 def describe(model: TunedModel, rung: Rung) -> str:
     """What trains, for people."""
+    if rung.boundary >= model.backbone.num_blocks:
+        return "only the head trains"
     count = model.backbone.num_blocks - rung.boundary
     blocks = "every block" if rung.boundary <= 0 else f"the last {count} of {model.backbone.num_blocks} blocks"
     what = {"all": blocks, "biases": f"the biases of {blocks}"}.get(str(rung.moves), "")
@@ -345,7 +359,7 @@ def _started(model: TunedModel, rung: Rung, settings: FitSettings) -> dict[str, 
 
 
 def _finished(
-    rung: Rung, score: float, difference: float, error: float, kept: bool, reason: str, done: FitResult
+    rung: Rung, score: float, difference: float | None, error: float | None, kept: bool, reason: str, done: FitResult
 ) -> dict[str, Any]:
     return {
         "event": "rung_finished",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from luthier.models.backbone import Backbone, ModelInputs
+from luthier.models.heads import pool_for
 from luthier.training.methods.rung import Moves
 from luthier.training.moving import moving_parameters
 
@@ -16,7 +17,7 @@ class TunedModel(nn.Module):
 
     Args:
         backbone: The pre-trained network.
-        head: Takes [B, D] and gives the task's outputs.
+        head: Takes [B, D] and gives the task's outputs; one with a `pooling` of its own makes that vector itself.
 
     Attributes:
         boundary: First block that trains, inside `tuning`.
@@ -34,7 +35,11 @@ class TunedModel(nn.Module):
 
     def forward(self, inputs: ModelInputs, stored: Tensor | None = None) -> Tensor:
         """Outputs of the head; `stored` as in `Backbone.forward`."""
-        return self.head(self.backbone.pool(self.backbone(inputs, stored)))  # type: ignore[no-any-return]
+        return self.head(self.pooled(inputs, stored))  # type: ignore[no-any-return]
+
+    def pooled(self, inputs: ModelInputs, stored: Tensor | None = None) -> Tensor:
+        """What the head stands on, [B, D]."""
+        return pool_for(self.head, self.backbone, self.backbone(inputs, stored))
 
     @contextmanager
     def tuning(self, boundary: int, moves: Moves = "all") -> Iterator[dict[str, nn.Parameter]]:

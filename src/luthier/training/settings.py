@@ -32,7 +32,7 @@ class TrainingSettings(Settings):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Probability mass spread over the other labels")
     dropout: float | None = Field(
-        None, ge=0, lt=1, description="Drop rate of the head and of the blocks that train (default: the model's own)"
+        None, ge=0, lt=1, description="Drop rate in the backbone's blocks that train; not the head's (default: the model's own)"
     )
     ema_decay: float = Field(
         0.0,

@@ -60,9 +60,9 @@ def test_pooling_is_as_asked_else_the_models_own(tmp_path: Path) -> None:
 
 
 def test_unknown_pooling_is_refused_with_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"Unknown pooling 'max'\. Known: mean, first, last, model\.") as caught:
-        load_backbone(source_of(tiny_text_model(tmp_path / "tiny")), pooling="max")
-    assert caught.value.remedy == "--pooling mean"
+    with pytest.raises(ModelError, match=r"Unknown pooling 'maen'\. Known: mean, first, last, max, model\.") as caught:
+        load_backbone(source_of(tiny_text_model(tmp_path / "tiny")), pooling="maen")
+    assert caught.value.remedy == "--head-pooling mean"
 
 
 def test_weights_that_do_not_fit_the_configuration_are_an_error_of_one_line(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from luthier.data.dataset import Dataset
 from luthier.data.schema import Schema
 from luthier.evaluation.measures import MEASURES
 from luthier.models.processors import load_processor
+from luthier.models.settings import HeadSettings
 from luthier.tasks import TASKS
 from luthier.tasks.protocol import Task, TaskState
 from luthier.testing.folders import tiny_image_model, tiny_text_model
@@ -124,7 +125,7 @@ class TaskConformance:
         """`start_loss` covers what a fresh head really gives, and the loss of two halves adds up to that of the whole."""
         dataset = self.example(tmp_path)
         state, targets = self.state(dataset), torch.from_numpy(self.targets(dataset))
-        head = self.task.build_head(self.width, state, dropout=0.1, seed=3).eval()
+        head = self.task.build_head(self.width, state, settings=HeadSettings(dropout=0.1), seed=3).eval()
         pooled = torch.randn(len(targets), self.width, generator=torch.Generator().manual_seed(0))
         outputs = head(pooled)
         assert outputs.shape[0] == len(targets)
@@ -143,7 +144,7 @@ class TaskConformance:
         weights = []
         for disturbance in (1, 2):
             torch.manual_seed(disturbance)
-            head = self.task.build_head(self.width, state, dropout=0.0, seed=5)
+            head = self.task.build_head(self.width, state, seed=5)
             weights.append([parameter.detach().clone() for parameter in head.parameters()])
         assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
 
@@ -151,7 +152,7 @@ class TaskConformance:
         """Decoded outputs give predictions that every measure takes, and columns as long as the table."""
         dataset = self.example(tmp_path)
         state = self.state(dataset)
-        head = self.task.build_head(self.width, state, dropout=0.0, seed=0).eval()
+        head = self.task.build_head(self.width, state, seed=0).eval()
         outputs = head(torch.randn(len(LABELS), self.width)).detach().numpy()
         decoded = self.task.decode(outputs)
         assert decoded.shape == outputs.shape
