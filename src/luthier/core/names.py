@@ -1,6 +1,6 @@
 """Names a user typed, matched against names that exist."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -38,3 +38,13 @@ def count_of(number: int, noun: str, plural: str = "") -> str:
         ('1 row', '1,200 rows', '2 classes')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def all_of(names: Sequence[str]) -> str:
+    """Names as a sentence lists them.
+
+    Example:
+        >>> all_of(["train"]), all_of(["train", "validation", "test"])
+        ('train', 'train, validation and test')
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

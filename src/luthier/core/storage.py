@@ -1,5 +1,6 @@
 """Files that are whole or absent: atomic writes, digests, free space. POSIX-only calls live here and in `process`."""
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,8 @@ from typing import Any
 from luthier.core.records import to_json
 from luthier.errors import ResourceError, UsageError
 
+LEFTOVER = ".tmp"  # how the hidden names of unfinished writes end
+
 
 def sha256_of(path: Path) -> str:
     """The file's sha256 as 64 hexadecimal digits, read in pieces."""
@@ -21,16 +24,22 @@ def sha256_of(path: Path) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside `folder` survive a power cut (no-op where folders cannot be opened)."""
-    with suppress(OSError):
+    """Make renames inside `folder` survive a power cut (no-op where folders cannot be opened or synced)."""
+    try:
         descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    except PermissionError:  # Windows
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what file systems say that know nothing of it
+            raise
+    finally:
+        os.close(descriptor)
 
 
-def _sync_file(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Have what was written to a file on the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
@@ -42,17 +51,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         ResourceError: the disk is full or cannot be written to; names the path and the free space.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{LEFTOVER}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        _sync_file(temporary)
+        sync_file(temporary)
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -64,28 +74,58 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     Raises:
         ResourceError: the disk is full or cannot be written to; names the path and the free space.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    temporary: Path | None = None
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=LEFTOVER, dir=folder.parent))
         yield temporary
         temporary.chmod(0o755)
         for path in sorted(temporary.rglob("*")):
-            _sync_file(path) if path.is_file() else sync_folder(path)
+            sync_file(path) if path.is_file() else sync_folder(path)
         sync_folder(temporary)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
+        with _out_of_the_way(folder):
+            temporary.replace(folder)
         sync_folder(folder.parent)
     except OSError as error:
         raise cannot_write(folder, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _out_of_the_way(folder: Path) -> Iterator[None]:
+    """Give a folder that stands in the way a hidden name; it goes when its successor is there, else it comes back."""
+    if not folder.exists():
+        yield
+        return
+    old = _hide(folder)
+    try:
+        yield
+    finally:
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.replace(folder)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder so that nobody ever meets half of it: it loses its name first. What cannot be removed stays."""
+    with suppress(OSError):
+        shutil.rmtree(_hide(folder), ignore_errors=True)
+
+
+def _hide(folder: Path) -> Path:
+    """Give a folder a hidden name beside its own (needs no space on the disk); returns that."""
+    hidden = folder.with_name(f".{folder.name}.{os.getpid()}.old{LEFTOVER}")
+    shutil.rmtree(hidden, ignore_errors=True)
+    return folder.replace(hidden)
 
 
 def free_of_leftovers(folder: Path) -> None:
-    """Remove what writes that were killed have left below a folder: the hidden temporary files and folders of this module."""
-    for path in sorted(folder.rglob(".*")):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    """Remove what writes that were killed have left below a folder: hidden files of this module, nothing else."""
+    for path in sorted(folder.rglob(f".*{LEFTOVER}")):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from luthier.pipeline.choose import OWN, Chosen
 from luthier.pipeline.examples import example_texts
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.records import Run
-from luthier.pipeline.run_folder import RunFolder, describe_data
+from luthier.pipeline.run_folder import CHECKPOINTS, RunFolder, describe_data
 from luthier.report import wanted_examples, write_report
 from luthier.spec import TuneSpec
 from luthier.training.ladder import RungResult, score_of
@@ -52,8 +52,9 @@ def measure_after(
     observer.stage("Report", str(folder.path / "report.html"))
     examples = example_texts(spec, prepared, chosen, wanted_examples(folder.path))
     write_report(folder.path, title=prepared.dataset.name, examples=examples)
+    # In this order: a run that is killed in between is whole, and one that is killed before goes on from its states.
+    write_manifest(folder.path, leave_out=[CHECKPOINTS])
     folder.shelf.clear()
-    write_manifest(folder.path)
     return Run(folder=folder.path, model_path=model_path, card=card)
 
 
@@ -127,7 +128,7 @@ def _card(
     )
 
 
-def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen, folder: RunFolder) -> TuneSpec:
+def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> TuneSpec:
     """The spec with every automatic value that can be fixed beforehand written out, so that it can be run again."""
     roles = prepared.dataset.schema.roles
     values: dict[str, Any] = {
@@ -135,7 +136,6 @@ def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen, folder: Ru
         "training.device": chosen.device,
         "training.precision": chosen.precision,
         "training.threads": chosen.threads,
-        "output.out": str(folder.path),
         "output.overwrite": False,
         **{f"data.{role}": roles[role] for role in ("target", "text", "image", "group", "time") if role in roles},
     }

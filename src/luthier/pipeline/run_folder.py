@@ -22,20 +22,21 @@ from luthier.core.storage import (
     cannot_write,
     free_of_leftovers,
     locked_folder,
+    remove_folder,
     write_json,
     write_text,
 )
 from luthier.data.clean import Removal
 from luthier.data.dataset import EXAMPLE_ID, PARTS, Dataset
 from luthier.data.findings import Finding
-from luthier.errors import DataError, UsageError
+from luthier.errors import UsageError
 from luthier.spec import TuneSpec, load_spec
 
 if TYPE_CHECKING:
     from luthier.training.shelf import Shelf
 
 MOST_EXAMPLES = 20
-SPEC, JOURNAL, SPLIT = "spec.yaml", "journal.jsonl", "split.parquet"
+SPEC, JOURNAL, SPLIT, CHECKPOINTS = "spec.yaml", "journal.jsonl", "split.parquet", "checkpoints"
 
 
 class RunFolder:
@@ -45,12 +46,14 @@ class RunFolder:
         path: The folder.
         shelf: Where its trainings save themselves; made when it is first asked for.
         is_resumed: Whether the run goes on from a state that was saved before.
+        changes: What has changed since then, and is no reason not to go on.
     """
 
-    def __init__(self, path: Path, *, checkpoint_seconds: float | None, observer: Observer) -> None:
+    def __init__(self, path: Path, *, origin: Mapping[str, Any], checkpoint_seconds: float | None, observer: Observer) -> None:
         self.path = path
         self.is_resumed = False
-        self._checkpoint_seconds, self._observer = checkpoint_seconds, observer
+        self.changes: list[str] = []
+        self._origin, self._checkpoint_seconds, self._observer = origin, checkpoint_seconds, observer
 
     @cached_property
     def shelf(self) -> "Shelf":
@@ -58,23 +61,40 @@ class RunFolder:
         from luthier.training.shelf import Shelf
 
         return Shelf(
-            self.path / "checkpoints",
+            self.path / CHECKPOINTS,
             journal=self.path / JOURNAL,
             seconds=self._checkpoint_seconds,
             observer=self._observer,
+            origin=self._origin,
         )
 
     def go_on(self) -> None:
-        """Take the journal back to the furthest state that is whole; what was written after it is done again."""
-        self.is_resumed = self.shelf.rewind_journal() > 0
+        """Take the run back to the furthest state that is whole; what was done after it is done again.
+
+        Raises:
+            UsageError: settings, data or weights have changed since then.
+        """
+        from luthier.pipeline.origin import check_origin
+
+        going_on = self.shelf.rewind()
+        self.is_resumed = going_on is not None
+        if going_on is not None:
+            self.changes = check_origin(going_on.origin, self._origin, self.path, observer=self._observer)
 
     def record(self, event: Mapping[str, Any]) -> None:
         """Append an event to the journal."""
         append_line(self.path / JOURNAL, event)
 
+    def record_start(self, machine: Mapping[str, Any]) -> None:
+        """Begin the journal, or say in it that the run goes on, and what has changed meanwhile."""
+        if self.is_resumed:
+            self.record({"event": "resumed", "machine": machine, "changes": self.changes})
+        else:
+            self.record({"event": "started", "machine": machine})
+
     def write_spec(self, spec: TuneSpec) -> None:
-        """The complete spec, with every automatic value resolved."""
-        write_text(self.path / SPEC, spec.to_yaml())
+        """The complete spec, with every automatic value resolved, and this folder as its place."""
+        write_text(self.path / SPEC, spec.with_values({"output.out": str(self.path)}).to_yaml())
 
     def write_decisions(self, decisions: Sequence[Decision[Any]]) -> None:
         """Every automatic choice, one a line."""
@@ -92,18 +112,8 @@ class RunFolder:
         write_json(self.path / "findings.json", content)
 
     def write_split(self, table: pa.Table) -> None:
-        """Which example is in which part.
-
-        Raises:
-            DataError: the run goes on, and the parts are no longer what they were when it began.
-        """
-        path = self.path / SPLIT
-        if self.is_resumed and not (path.is_file() and parquet.read_table(path).equals(table)):
-            raise DataError(
-                f"The data have changed since the run in {self.path} began: its parts hold other rows now.",
-                remedy=f"put the data back as they were, or begin again: luthier tune {self.path / SPEC} --overwrite",
-            )
-        with atomic_path(path) as temporary:
+        """Which example is in which part."""
+        with atomic_path(self.path / SPLIT) as temporary:
             parquet.write_table(table, temporary, compression="zstd")
 
 
@@ -122,11 +132,18 @@ def refuse_taken_folder(spec: TuneSpec) -> None:
 
 
 @contextmanager
-def open_run_folder(spec: TuneSpec, name: str, *, resumes: bool, observer: Observer) -> Iterator[RunFolder]:
+def open_run_folder(
+    spec: TuneSpec, name: str, *, origin: Mapping[str, Any], resumes: bool, observer: Observer
+) -> Iterator[RunFolder]:
     """The folder of a run, locked until the block ends; what an earlier run left in it goes, unless that one goes on.
 
+    Args:
+        name: Of the data, for a folder that nobody has named.
+        origin: What the run is made from.
+
     Raises:
-        UsageError: it exists and holds something, and may not be overwritten; or another process is at work in it.
+        UsageError: it exists and holds something, and may not be overwritten; or another process is at work in it; or what
+            it goes on from was made from something else.
         ResourceError: it cannot be made.
     """
     path = Path(spec.output.out) if spec.output.out else _new_path(name)
@@ -135,7 +152,8 @@ def open_run_folder(spec: TuneSpec, name: str, *, resumes: bool, observer: Obser
     except OSError as error:
         raise cannot_write(path, error) from error
     with locked_folder(path):
-        folder = RunFolder(path, checkpoint_seconds=spec.training.checkpoint_seconds, observer=observer)
+        seconds = spec.training.checkpoint_seconds
+        folder = RunFolder(path, origin=origin, checkpoint_seconds=seconds, observer=observer)
         if resumes:
             free_of_leftovers(path)
             folder.go_on()
@@ -162,6 +180,8 @@ def unfinished_spec(folder: Path) -> TuneSpec:
         what = "is no run folder: it has no spec.yaml" if folder.is_dir() else "does not exist"
         raise UsageError(f"{folder} {what}, so there is nothing to go on with.", remedy="ls runs")
     if (folder / MANIFEST).is_file():
+        with locked_folder(folder):
+            remove_folder(folder / CHECKPOINTS)  # of a run that was killed between its manifest and its end
         raise UsageError(
             f"The run in {folder} is finished; there is nothing to go on with.",
             remedy=f"luthier tune {folder / SPEC} --out {folder}-again",

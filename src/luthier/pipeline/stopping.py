@@ -1,4 +1,4 @@
-"""What a user is told after Ctrl-C: what is kept, and what to type to go on."""
+"""What a user is told when a run ends before its time: what is kept, and what to type to go on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from luthier.core.process import StopRequest
-from luthier.errors import Stopped
+from luthier.errors import ResourceError, Stopped
+from luthier.pipeline.run_folder import CHECKPOINTS
 
 
 @dataclass
@@ -28,6 +29,7 @@ def explain_stop(stop: StopRequest) -> Iterator[Kept]:
 
     Raises:
         Stopped: the user asked to stop.
+        ResourceError: disk or memory was short; also says how to go on once it is not.
     """
     kept = Kept()
     try:
@@ -36,6 +38,10 @@ def explain_stop(stop: StopRequest) -> Iterator[Kept]:
         raise _stopped(kept, f"Stopped by {stop.signal_name or 'SIGINT'}.") from None
     except Stopped as error:
         raise _stopped(kept, error.problem) from None
+    except ResourceError as error:
+        if kept.folder is None or not list(kept.folder.glob(f"{CHECKPOINTS}/*/*/")):
+            raise
+        raise ResourceError(error.problem, remedy=f"{error.remedy}; then luthier tune --resume {kept.folder}") from error
 
 
 def _stopped(kept: Kept, what: str) -> Stopped:

@@ -43,6 +43,7 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
             from luthier.pipeline.after import ladder_decision, measure_after, resolved_spec
             from luthier.pipeline.before import measure_before
             from luthier.pipeline.choose import choose_model
+            from luthier.pipeline.origin import describe_origin
             from luthier.pipeline.refit import refit
             from luthier.pipeline.train import choose_rungs, make_workbench, train
 
@@ -50,11 +51,13 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
             rungs = choose_rungs(spec, chosen)
             torch.set_num_threads(chosen.threads)
 
-            opened = open_run_folder(spec, prepared.dataset.name, resumes=resumes, observer=observer)
+            settled = resolved_spec(spec, prepared, chosen)
+            origin = describe_origin(settled, chosen)
+            opened = open_run_folder(spec, prepared.dataset.name, origin=origin, resumes=resumes, observer=observer)
             folder = held.enter_context(opened)
             kept.folder = folder.path
-            folder.write_spec(resolved_spec(spec, prepared, chosen, folder))
-            folder.record({"event": "resumed" if folder.is_resumed else "started", "machine": describe_machine()})
+            folder.write_spec(settled)
+            folder.record_start(describe_machine())
             folder.write_findings(prepared.dataset, prepared.findings, prepared.removals)
             folder.write_split(prepared.split.to_table(prepared.dataset))
 

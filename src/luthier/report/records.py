@@ -119,7 +119,7 @@ def read_run(folder: Path, *, title: str = "", examples: Mapping[str, str] | Non
     if not (folder / "metrics.json").is_file():
         raise DataError(
             f"{folder} has no metrics.json: the run did not finish, or this is not a run folder.",
-            remedy=f"luthier tune {folder / 'spec.yaml'} --resume {folder}",
+            remedy=f"luthier tune --resume {folder}",
         )
     metrics = _record(Metrics, folder / "metrics.json", read_json)
     about_data = _record(DataReport, folder / "findings.json", read_json) or DataReport()

@@ -6,7 +6,8 @@
         manifest.json        sha256 of every file, written last
 
 A state is written to a temporary folder, synced and renamed; two are kept, so that a damaged newest one costs an interval and
-not the training. Reading begins with the newest and takes the first whose every byte is what the manifest says.
+not the training. Reading begins with the newest and takes the first whose every byte is what the manifest says; damaged ones
+are named and set aside as `passed-over-step-...`.
 
 Source: the order of write, sync, rename is that of Pillai et al. 2014, "All file systems are not created equal".
 """
@@ -14,6 +15,7 @@ Source: the order of write, sync, rename is that of Pillai et al. 2014, "All fil
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from torch import Tensor
 
 from luthier.core.manifest import verify_manifest, write_manifest
 from luthier.core.progress import Observer
-from luthier.core.storage import atomic_folder, read_json, write_json
+from luthier.core.storage import atomic_folder, read_json, remove_folder, write_json
 from luthier.errors import ResourceError
 from luthier.training.processes import Processes
 
@@ -32,6 +34,7 @@ FORMAT_VERSION = 1
 KEPT = 2
 MOST_SHARE = 0.02  # of the time that training takes
 LEAST_SECONDS = 15.0
+BYTES_PER_SECOND = 200e6  # of a slow disk, for the first state, before one has been timed
 STATE = "state.json"
 Tensors = Mapping[str, Mapping[str, Tensor]]
 
@@ -71,7 +74,7 @@ class Checkpoints:
         >>> from luthier.core.progress import Quiet
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     states = Checkpoints(Path(folder), seconds=None, observer=Quiet())
-        ...     states.save(7, {"weights": {"w": torch.ones(2)}}, {"step": 7})
+        ...     states.save("step-00000007", {"weights": {"w": torch.ones(2)}}, {"step": 7})
         ...     states.newest().state["step"]
         7
     """
@@ -88,48 +91,59 @@ class Checkpoints:
         self._context = context
         self._seconds = seconds
         self._observer = observer
-        self._interval = LEAST_SECONDS if seconds is None else seconds
+        self._interval = seconds
         self._last = time.monotonic()
 
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time to save."""
+    def is_due(self, num_bytes: Callable[[], int]) -> bool:
+        """Whether it is time to save.
+
+        Args:
+            num_bytes: Tells the size of a state; asked once, before anything has been saved.
+        """
+        if self._interval is None:
+            self._interval = max(LEAST_SECONDS, num_bytes() / BYTES_PER_SECOND / MOST_SHARE)
         return time.monotonic() - self._last >= self._interval
 
     @property
     def has_any(self) -> bool:
-        """Whether there is a state that is whole."""
-        return any(not verify_manifest(path) for path in self._found())
+        """Whether there is a state that has not been found damaged."""
+        return bool(self._found())
 
-    def try_to_save(self, step: int, tensors: Tensors, state: Mapping[str, Any]) -> None:
+    def try_to_save(self, name: str, tensors: Tensors, state: Mapping[str, Any]) -> None:
         """Save; a disk that is full is a warning, and costs no training: the state before is still there."""
         try:
-            self.save(step, tensors, state)
+            self.save(name, tensors, state)
         except ResourceError as error:
-            self._observer.note(f"Not saved at step {step:,}: {error.problem}", level="warning")
+            self._observer.note(f"{name} is not saved: {error.problem}", level="warning")
             self._last = time.monotonic()
 
-    def save(self, step: int, tensors: Tensors, state: Mapping[str, Any]) -> None:
-        """Write the state after a step, and let older ones go.
+    def save(self, name: str, tensors: Tensors, state: Mapping[str, Any]) -> None:
+        """Write a state, and let older ones go.
+
+        Args:
+            name: `step-00000150`; later states have names that sort later.
 
         Raises:
             ResourceError: the disk is full or cannot be written to; the states before are as they were.
         """
         begin = time.monotonic()
-        write_state(self.folder / f"step-{step:08}", tensors, {**state, **self._context()})
+        write_state(self.folder / name, tensors, {**state, **self._context()})
         for path in self._found()[KEPT:]:
-            shutil.rmtree(path, ignore_errors=True)
+            remove_folder(path)
         self._last = time.monotonic()
         if self._seconds is None:
             self._interval = max(LEAST_SECONDS, (self._last - begin) / MOST_SHARE)
 
     def newest(self) -> Saved | None:
-        """The newest state that is whole; damaged ones are named and passed over."""
+        """The newest state that is whole; damaged ones are named and set aside."""
         for path in self._found():
-            saved = read_state(path, observer=self._observer)
-            if saved is not None:
+            if (saved := read_state(path, observer=self._observer)) is not None:
                 return saved
         return None
+
+    def newest_facts(self) -> dict[str, Any] | None:
+        """What `newest` has that is no tensor: everything is verified, but the tensors are not loaded."""
+        return next((facts for path in self._found() if (facts := read_facts(path, observer=self._observer))), None)
 
     def _found(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"), reverse=True)
@@ -145,8 +159,14 @@ def write_state(folder: Path, tensors: Tensors, state: Mapping[str, Any]) -> Non
         for name, values in tensors.items():
             if values:
                 _save_tensors({key: value.contiguous() for key, value in values.items()}, temporary / f"{name}.safetensors")
-        write_json(temporary / STATE, {"format_version": FORMAT_VERSION, "files": sorted(tensors), **state})
+        facts = {"format_version": FORMAT_VERSION, "place": _place(folder), "files": sorted(tensors)}
+        write_json(temporary / STATE, {**facts, **state})
         write_manifest(temporary)
+
+
+def _place(folder: Path) -> str:
+    """Which state of which training this is, so that one that was put in another's place is noticed."""
+    return f"{folder.parent.name}/{folder.name}"
 
 
 def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
@@ -158,18 +178,37 @@ def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
 
 def read_state(folder: Path, *, observer: Observer) -> Saved | None:
     """A state whose every byte is as written; a damaged one is named and None."""
-    if damages := verify_manifest(folder):
-        what = f"{damages[0].path}: {damages[0].what}"
-        observer.note(f"{folder} is damaged and is passed over ({what}).", level="warning")
+    facts = read_facts(folder, observer=observer)
+    if facts is None:
         return None
+    files = {name: folder / f"{name}.safetensors" for name in facts["files"]}
     try:
-        state = read_json(folder / STATE)
-        if state["format_version"] != FORMAT_VERSION:
-            observer.note(f"{folder} has format {state['format_version']} and is passed over.", level="warning")
-            return None
-        files = {name: folder / f"{name}.safetensors" for name in state["files"]}
         tensors = {name: load_file(path) if path.is_file() else {} for name, path in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        observer.note(f"{folder} cannot be read and is passed over ({error}).", level="warning")
+    except (OSError, SafetensorError) as error:
+        _set_aside(folder, str(error), observer)
         return None
-    return Saved(tensors=tensors, state=state)
+    return Saved(tensors=tensors, state=facts)
+
+
+def read_facts(folder: Path, *, observer: Observer) -> dict[str, Any] | None:
+    """What a state has that is no tensor, once every byte is found as written; a damaged one is named and None."""
+    if damages := verify_manifest(folder):
+        _set_aside(folder, f"{damages[0].path}: {damages[0].what}", observer)
+        return None
+    facts: dict[str, Any] = read_json(folder / STATE)
+    if facts["format_version"] != FORMAT_VERSION:
+        _set_aside(folder, f"format {facts['format_version']} instead of {FORMAT_VERSION}", observer)
+        return None
+    if facts["place"] != _place(folder):
+        _set_aside(folder, f"it was written as {facts['place']}", observer)
+        return None
+    return facts
+
+
+def _set_aside(folder: Path, what: str, observer: Observer) -> None:
+    """Name a state that cannot be used, and give it a name under which nobody looks for one."""
+    observer.note(f"{folder} is damaged and is passed over ({what}).", level="warning")
+    aside = folder.with_name(f"passed-over-{folder.name}")
+    with suppress(OSError):
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.replace(aside)

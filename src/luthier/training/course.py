@@ -138,6 +138,15 @@ class Course:
             yield from epoch_batches(self.rows.lengths, batch_size=self.settings.batch_size, generator=generator)[done:]
             epoch, done = epoch + 1, 0
 
+    @property
+    def name(self) -> str:
+        """Of the state after this step; what an evaluation has added comes later."""
+        return f"step-{self.step:08}" + ("-evaluated" if self.evaluated == self.step else "")
+
+    def num_bytes(self) -> int:
+        """About the size of a state: weights, two moments of each, and those of the best step."""
+        return 4 * sum(item.nbytes for item in self.stepper.trainable.values())
+
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """All tensors that `load` puts back, by file."""
         best = {} if self.best is None else {**self.best.weights, OUTPUTS: torch.from_numpy(self.best.outputs)}

@@ -190,6 +190,8 @@ def _finished_before(rung: Rung, bench: Workbench) -> RungResult | None:
         return None
     bench.observer.note(f"{rung.name}: finished before the interruption")
     state = saved.state
+    if "diverged" in state:
+        raise DivergedError(state["diverged"], remedy=state["remedy"])
     return RungResult(
         rung=rung,
         score=state["score"],
@@ -214,7 +216,12 @@ def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbenc
         return scores_of(bench.predict(outputs), bench.measures)
 
     objective = Objective(loss=bench.loss, score=score, primary=bench.measure, direction=MEASURES[bench.measure].direction)
-    done = fit(model, bench.rows, settings, objective=objective, supervision=supervision)
+    try:
+        done = fit(model, bench.rows, settings, objective=objective, supervision=supervision)
+    except DivergedError as diverged:
+        if bench.shelf is not None and not always_keep:
+            bench.shelf.finish(rung.name, {}, {"diverged": diverged.problem, "remedy": diverged.remedy})
+        raise
     predictions = bench.predict(done.outputs)
     result_score = score_of(predictions, bench.measure)
     judged = _judge(predictions, result_score, best, bench.measure, always_keep=always_keep)

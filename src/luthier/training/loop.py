@@ -90,17 +90,15 @@ class Supervision:
         for problem in course.stepper.take_problems():
             self.observer.note(problem, level="warning")
             self.record({"event": "memory", "step": course.step, "problem": problem})
-        is_due = self.checkpoints is not None and self.checkpoints.is_due
+        is_due = self.checkpoints is not None and self.checkpoints.is_due(course.num_bytes)
         stops, saves = self.processes.sum([float(bool(self.stop)), float(is_due)])
         if stops:
             self.stop.agree()
         if not (stops or saves):
             return
         tensors, state = course.tensors(), course.state()
-        if self.checkpoints is not None and stops:
-            self.checkpoints.save(course.step, tensors, state)
-        elif self.checkpoints is not None:
-            self.checkpoints.try_to_save(course.step, tensors, state)
+        if self.checkpoints is not None:
+            self.checkpoints.try_to_save(course.name, tensors, state)
 
     def refuse_stopped(self, course: Course) -> None:
         """Raise `Stopped` if the user asked for it before the training was over."""

@@ -56,14 +56,18 @@ class TunedModel(nn.Module):
         for name, parameter in trainable.items():
             parameter.requires_grad_(parameter.is_floating_point())
             if name not in self.touched:
-                self._pretrained[name] = parameter.detach().clone()
-                self.touched.add(name)
+                self._remember(name, parameter)
         self.boundary = boundary
         try:
             yield trainable
         finally:
             self.requires_grad_(False)
             self.eval_mode()
+
+    def _remember(self, name: str, parameter: nn.Parameter) -> None:
+        """Keep a weight as it is before it moves for the first time."""
+        self._pretrained[name] = parameter.detach().clone()
+        self.touched.add(name)
 
     @property
     def pretrained(self) -> Mapping[str, Tensor]:
@@ -74,6 +78,8 @@ class TunedModel(nn.Module):
         """Put back weights taken at some moment: those named as given, everything else trained since as pre-trained."""
         with torch.no_grad():
             for name, parameter in self.named_parameters():
+                if name in weights and name not in self.touched:  # trained by a process that this one goes on from
+                    self._remember(name, parameter)
                 if name in self.touched:
                     parameter.copy_(weights[name] if name in weights else self._pretrained[name])
 

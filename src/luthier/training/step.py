@@ -208,10 +208,16 @@ class Stepper:
             name, _, key = path.rpartition("/")
             parameter = self.trainable[name]
             is_number = value.dtype == torch.float64 and value.ndim == 0
-            on_device = value.to(parameter.device) if value.ndim or parameter.is_cuda else value
-            self.optimizer.state[parameter][key] = value.item() if is_number else on_device
+            self.optimizer.state[parameter][key] = value.item() if is_number else _as_beside(value, parameter)
         self.averaged.load(tensors["average"])
         restore_generators(own_states(tensors["generators"], self.settings.device, self.processes))
+
+
+def _as_beside(value: Tensor, parameter: nn.Parameter) -> Tensor:
+    """A part of the optimizer's state on its parameter's device and in its order in memory: fused optimizers count on both."""
+    if value.shape == parameter.shape:
+        return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+    return value.to(parameter.device) if value.ndim or parameter.is_cuda else value.clone()
 
 
 def _groups(model: TunedModel, trainable: Mapping[str, nn.Parameter], settings: FitSettings) -> list[dict[str, Any]]:
