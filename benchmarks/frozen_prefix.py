@@ -90,7 +90,7 @@ def ours(settings: Mapping[str, Any]) -> dict[str, Any]:
         lambda boundary: (bench.rows_of("train", store), bench.rows_of("validation", store)),
         fitting,
         objective=Objective(
-            loss=lambda outputs, targets: TASK.loss(outputs, targets, label_smoothing=0.0),
+            loss=lambda outputs, targets: TASK.loss(outputs, targets),
             score=lambda outputs: {"accuracy": float((outputs.argmax(1) == expected).mean())},
             primary="accuracy",
         ),

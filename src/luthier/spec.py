@@ -39,10 +39,14 @@ FAMILIES = {
     "task": "luthier.tasks:TASKS",
     "training.method": "luthier.training.methods:METHODS",
     "training.schedule": "luthier.training.schedules:SCHEDULES",
+    "training.loss": "luthier.tasks.losses:LOSSES",
 }
 
 # Keys whose values may carry an argument behind a colon that can be judged without a model: what makes the member, or refuses.
-BUILDERS = {"training.schedule": "luthier.training.schedules:build_schedule"}
+BUILDERS = {
+    "training.schedule": "luthier.training.schedules:build_schedule",
+    "training.loss": "luthier.tasks.losses:build_loss",
+}
 
 
 class TuneSpec(Settings):

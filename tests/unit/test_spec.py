@@ -25,7 +25,11 @@ from luthier.spec import (
 
 
 def members_of(key: Key) -> list[str]:
-    return {"task": ["auto", "text-classification"], "training.method": ["auto", "top-blocks:2"]}.get(key.path, ["cosine"])
+    return {
+        "task": ["auto", "text-classification"],
+        "training.method": ["auto", "top-blocks:2"],
+        "training.loss": ["focal:2"],
+    }.get(key.path, ["cosine"])
 
 
 def values_of(key: Key) -> st.SearchStrategy[object]:

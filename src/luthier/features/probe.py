@@ -43,6 +43,7 @@ class Probe:
         penalty: The L2 penalty chosen.
         validation_loss: Mean cross-entropy on validation.
         tried: Penalty -> validation loss.
+        class_weights: Of each label in the loss, where they were given.
     """
 
     best: LinearLayer
@@ -51,6 +52,7 @@ class Probe:
     penalty: float
     validation_loss: float
     tried: dict[float, float]
+    class_weights: Float[np.ndarray, " C"] | None = None
 
     def logits(self, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N C"]:
         """Logits of pooled features."""
@@ -69,6 +71,7 @@ def fit_probe(
     num_labels: int,
     normalize: bool,
     penalties: Sequence[float] = PENALTIES,
+    class_weights: Float[np.ndarray, " C"] | None = None,
 ) -> Probe:
     """Fit one probe for each penalty, from the strongest to the weakest, each from the last; choose the best on validation.
 
@@ -80,6 +83,7 @@ def fit_probe(
     Args:
         train, validation: Features and targets; rows of validation with target -1 are left out.
         normalize: Scale features to length one first.
+        class_weights: Of each label, in the loss that is lowered and in the one that chooses; None: all weigh 1.
 
     Example:
         >>> points = np.array([[0.0, 1.0], [1.0, 0.0]] * 4)
@@ -96,13 +100,15 @@ def fit_probe(
     known = torch.from_numpy(validation[1] >= 0)
     others, other_targets = others[known], torch.from_numpy(validation[1])[known]
     weights = torch.zeros(num_labels, features.shape[1] + 1)
+    balance = None if class_weights is None else torch.from_numpy(class_weights.astype(np.float32))
     fitted: dict[float, Tensor] = {}
     tried = {}
     strong = START_PENALTY / num_labels
     for penalty in sorted({strong, *penalties}, reverse=True):
-        fitted[penalty] = weights = _minimise(weights, features, targets, penalty)
+        fitted[penalty] = weights = _minimise(weights, features, targets, penalty, balance)
         if penalty in penalties:
-            tried[penalty] = float(functional.cross_entropy(others @ weights[:, :-1].T + weights[:, -1], other_targets))
+            logits = others @ weights[:, :-1].T + weights[:, -1]
+            tried[penalty] = float(functional.cross_entropy(logits, other_targets, weight=balance))
     best = min(tried, key=tried.__getitem__)
     return Probe(
         best=_unscaled(fitted[best], mean, deviation),
@@ -111,6 +117,7 @@ def fit_probe(
         penalty=best,
         validation_loss=tried[best],
         tried=tried,
+        class_weights=class_weights,
     )
 
 
@@ -120,7 +127,7 @@ def _unscaled(weights: Tensor, mean: Float[np.ndarray, " D"], deviation: float) 
     return LinearLayer(weight=weight.astype(np.float32), bias=(weights[:, -1].numpy() - weight @ mean).astype(np.float32))
 
 
-def _minimise(start: Tensor, features: Tensor, targets: Tensor, penalty: float) -> Tensor:
+def _minimise(start: Tensor, features: Tensor, targets: Tensor, penalty: float, balance: Tensor | None) -> Tensor:
     """Mean cross-entropy plus penalty / 2 times the mean squared weight sum, by L-BFGS."""
     weights = start.clone().requires_grad_(True)
     optimizer = torch.optim.LBFGS(
@@ -129,7 +136,7 @@ def _minimise(start: Tensor, features: Tensor, targets: Tensor, penalty: float) 
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = functional.cross_entropy(features @ weights[:, :-1].T + weights[:, -1], targets)
+        loss = functional.cross_entropy(features @ weights[:, :-1].T + weights[:, -1], targets, weight=balance)
         loss = loss + 0.5 * penalty * weights[:, :-1].square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss

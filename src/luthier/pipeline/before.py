@@ -26,8 +26,10 @@ from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import Baseline
+from luthier.training.balance import balanced_weights
 from luthier.training.ladder import score_of
 from luthier.training.methods.rung import Rung
+from luthier.training.settings import TrainingSettings
 
 STORE_LIMIT_BYTES = 20 << 30
 
@@ -71,6 +73,7 @@ def measure_before(spec: TuneSpec, prepared: Prepared, chosen: Chosen, rungs: Se
         (features.pooled[chosen.parts["validation"]], chosen.targets[chosen.parts["validation"]]),
         num_labels=len(chosen.state.labels),
         normalize=True,
+        class_weights=probe_weights(spec.training, chosen),
     )
     test["probe"] = predictions_of(prepared, chosen, "test", probe.logits(features.pooled[chosen.parts["test"]]))
     validation = predictions_of(prepared, chosen, "validation", probe.logits(features.pooled[chosen.parts["validation"]]))
@@ -78,6 +81,13 @@ def measure_before(spec: TuneSpec, prepared: Prepared, chosen: Chosen, rungs: Se
     measure = prepared.task.primary_measure
     observer.note(f"probe: {measure} {format_score(measure, score_of(validation, measure))} on validation")
     return Before(features=features, probe=probe, test=test, validation=validation, cost=cost, decisions=[decision])
+
+
+def probe_weights(settings: TrainingSettings, chosen: Chosen) -> Float[np.ndarray, " C"] | None:
+    """Weights of the labels for the probe: it sees every row at once, so that balanced sampling is balanced weights."""
+    if "balanced" not in (settings.class_weights, settings.sampling):
+        return None
+    return balanced_weights(chosen.targets[chosen.parts["train"]], len(chosen.state.labels))
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from luthier.pipeline.prepare import Prepared
 from luthier.spec import TuneSpec
 from luthier.tasks.inputs import Inputs
 from luthier.tasks.protocol import TaskState
+from luthier.training.balance import describe_balance, refuse_double_balance
 from luthier.training.device import choose_device, choose_precision, choose_threads
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         ModelError: no model, a refused one, or one that does not fit the task.
     """
     task = prepared.task
+    refuse_double_balance(spec.training)
     observer.stage("Choose")
     if backbone is not None:
         refuse_unsavable(backbone)
@@ -91,8 +93,10 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     longest = processor.max_length if isinstance(processor, TextProcessor) else 1
     attention = choose_attention(device.value, longest)
     loaded, shortened = _load(spec.model, source, backbone, attention=attention)
-    head = _head_decision(spec.model.head, loaded.width)
-    for made in [*shortened, *head]:
+    targets = task.targets(table, state, prepared.dataset.schema.roles)
+    balance = describe_balance(spec.training, targets[parts["train"]], state.labels)
+    last = [*shortened, *_head_decision(spec.model.head, loaded.width), *balance]
+    for made in last:
         observer.decided(made)
     return Chosen(
         source=source,
@@ -103,12 +107,12 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         parts=parts,
         rows=rows,
         inputs=task.encode(rows, processor),
-        targets=task.targets(table, state, prepared.dataset.schema.roles),
+        targets=targets,
         device=device.value,
         precision=precision.value,
         threads=threads.value,
         weights_key=_weights_key(source, backbone, shortened),
-        decisions=[*decisions, *shortened, *head],
+        decisions=[*decisions, *last],
     )
 
 

@@ -92,7 +92,7 @@ def _time_step(spec: TuneSpec, task: Task, chosen: Chosen) -> tuple[float, float
             optimizer.zero_grad(set_to_none=True)
             with saved.counting(step == 0), autocast(chosen.device, chosen.precision):
                 outputs = model(inputs)
-            task.loss(outputs, targets, label_smoothing=0.0).sum.backward()  # type: ignore[no-untyped-call]
+            task.loss(outputs, targets).sum.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             seconds = time.perf_counter() - begin
     units = max(1, units_of(chosen, rows))

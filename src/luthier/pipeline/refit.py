@@ -70,6 +70,7 @@ def _refit_probe(chosen: Chosen, before: Before, rows: Int[np.ndarray, " n"]) ->
         num_labels=len(chosen.state.labels),
         normalize=before.probe.normalize,
         penalties=(before.probe.penalty,),
+        class_weights=before.probe.class_weights,
     )
 
 

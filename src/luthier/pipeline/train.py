@@ -20,7 +20,8 @@ from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.run_folder import RunFolder
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import LossSum
+from luthier.tasks.protocol import LossRecipe, LossSum
+from luthier.training.balance import balanced_weights
 from luthier.training.data import TrainingRows
 from luthier.training.dropout import set_dropout
 from luthier.training.fit_settings import FitSettings
@@ -31,6 +32,7 @@ from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
 from luthier.training.moving import refuse_unfit
 from luthier.training.regularization import Penalties
+from luthier.training.settings import TrainingSettings
 
 
 def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
@@ -105,9 +107,10 @@ def make_workbench(
 ) -> Workbench:
     """What every rung works with."""
     settings, is_linear = spec.training, spec.model.head.is_linear
+    recipe = loss_recipe(settings, chosen)
 
     def loss(outputs: Tensor, targets: Tensor) -> LossSum:
-        return prepared.task.loss(outputs, targets, label_smoothing=settings.label_smoothing)
+        return prepared.task.loss(outputs, targets, recipe=recipe)
 
     def predict(outputs: Float[np.ndarray, "N C"]) -> Predictions:
         return predictions_of(prepared, chosen, "validation", outputs)
@@ -135,6 +138,14 @@ def make_workbench(
     )
 
 
+def loss_recipe(settings: TrainingSettings, chosen: Chosen) -> LossRecipe:
+    """How the loss is computed; class weights follow from the training rows."""
+    weights: tuple[float, ...] = ()
+    if settings.class_weights == "balanced":
+        weights = tuple(balanced_weights(chosen.targets[chosen.parts["train"]], len(chosen.state.labels)).tolist())
+    return LossRecipe(name=settings.loss, label_smoothing=settings.label_smoothing, class_weights=weights)
+
+
 def _fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
     """What the spec says about the loop; boundary, epochs and rates are filled in by each rung."""
     settings = spec.training
@@ -158,6 +169,7 @@ def _fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
         ema_decay=settings.ema_decay,
         on_divergence=settings.on_divergence,
         recompute=settings.gradient_checkpointing,
+        sampling=settings.sampling,
         penalties=Penalties(l1=settings.l1, l2=settings.l2, towards_pretrained=settings.towards_pretrained),
     )
 

@@ -44,12 +44,30 @@ class TaskState:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LossRecipe:
+    """How a task is to compute its loss.
+
+    Attributes:
+        name: As a user writes it: `cross-entropy`, `focal:2`.
+        label_smoothing: Probability mass spread over all labels.
+        class_weights: Of each label, in their order; none: all weigh 1.
+    """
+
+    name: str = "cross-entropy"
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
+
+
+PLAIN = LossRecipe()
+
+
+@dataclass(frozen=True, kw_only=True)
 class LossSum:
     """A loss as a sum with its weight, so that micro-batches add up to exactly the loss of the whole batch.
 
     Attributes:
         sum: Sum of the losses of all units (examples, tokens, boxes); a scalar with a gradient.
-        weight: How many units.
+        weight: How many units; where classes have weights, the sum of the units' own.
     """
 
     sum: "Tensor"
@@ -107,10 +125,12 @@ class Task(Protocol):
     def build_head(self, width: int, state: TaskState, *, settings: HeadSettings = LINEAR, seed: int) -> "nn.Module":
         """A fresh head on pooled features [B, width], of the shape asked for."""
 
-    def loss(self, outputs: "Tensor", targets: "Tensor", *, label_smoothing: float) -> LossSum:
+    def loss(self, outputs: "Tensor", targets: "Tensor", *, recipe: LossRecipe = PLAIN) -> LossSum:
         """The loss of one micro-batch."""
 
-    def start_loss(self, state: TaskState, head_origin: HeadOrigin) -> tuple[float, float] | None:
+    def start_loss(
+        self, state: TaskState, head_origin: HeadOrigin, *, recipe: LossRecipe = PLAIN
+    ) -> tuple[float, float] | None:
         """Range in which the first loss must lie if all is well; None where nothing can be said."""
 
     def decode(self, outputs: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:

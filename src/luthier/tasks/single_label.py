@@ -1,6 +1,5 @@
 """What all problems with one label per row have in common, whatever the rows are. Not a task itself."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +14,8 @@ from luthier.data.schema import Kind, Schema
 from luthier.evaluation.predictions import classification_predictions
 from luthier.evaluation.records import Predictions
 from luthier.models.settings import HeadSettings
-from luthier.tasks.protocol import LINEAR, Baseline, HeadOrigin, LossSum, TaskState
+from luthier.tasks.losses import build_loss
+from luthier.tasks.protocol import LINEAR, PLAIN, Baseline, HeadOrigin, LossRecipe, LossSum, TaskState
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,16 +80,22 @@ class SingleLabel(ABC):
 
         return build_head(settings, width, len(state.labels), seed=seed)
 
-    def loss(self, outputs: "Tensor", targets: "Tensor", *, label_smoothing: float) -> LossSum:
-        """Cross-entropy in float32, summed over the rows."""
-        from torch.nn import functional
+    def loss(self, outputs: "Tensor", targets: "Tensor", *, recipe: LossRecipe = PLAIN) -> LossSum:
+        """Cross-entropy, or what the recipe says, in float32, summed over the rows; over the weight it is their mean."""
+        import torch
 
-        total = functional.cross_entropy(outputs.float(), targets, reduction="sum", label_smoothing=label_smoothing)
-        return LossSum(sum=total, weight=float(len(targets)))
+        logits, weights = outputs.float(), None
+        if recipe.class_weights:
+            weights = torch.tensor(recipe.class_weights, dtype=torch.float32, device=logits.device)
+        total = build_loss(recipe.name).total(logits, targets, weights, recipe.label_smoothing)
+        weight = float(len(targets)) if weights is None else float(weights.double()[targets].sum())
+        return LossSum(sum=total, weight=weight)
 
-    def start_loss(self, state: TaskState, head_origin: HeadOrigin) -> tuple[float, float] | None:
-        """A fresh head must start near ln C; a trained one below it."""
-        chance = math.log(len(state.labels))
+    def start_loss(
+        self, state: TaskState, head_origin: HeadOrigin, *, recipe: LossRecipe = PLAIN
+    ) -> tuple[float, float] | None:
+        """A fresh head must start near what chance gives (ln C for cross-entropy); a trained one below it."""
+        chance = build_loss(recipe.name).at_chance(len(state.labels))
         return (0.5 * chance, 2.0 * chance) if head_origin == "fresh" else (0.0, 1.2 * chance)
 
     def decode(self, outputs: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:

@@ -135,7 +135,13 @@ class Course:
         epoch, done = divmod(first, self.steps_per_epoch)
         while True:
             generator = generator_for(self.settings.seed, f"shuffle/{epoch}")
-            yield from epoch_batches(self.rows.lengths, batch_size=self.settings.batch_size, generator=generator)[done:]
+            batches = epoch_batches(
+                self.rows.lengths,
+                batch_size=self.settings.batch_size,
+                generator=generator,
+                balance=self.rows.targets if self.settings.sampling == "balanced" else None,
+            )
+            yield from batches[done:]
             epoch, done = epoch + 1, 0
 
     @property

@@ -18,6 +18,7 @@ class FitSettings:
         on_divergence: What a loss or gradient that is no number does: `stop` ends the training, `skip` leaves that step out.
         recompute: Whether the blocks that train keep only what enters them, and compute the rest again for the gradient:
             `on`, `off`, or `auto`, which begins it where a single example does not fit into memory.
+        sampling: Whether an epoch sees every row once (`shuffled`), or as many of every class (`balanced`).
         ema_decay: Of the moving average of the weights that is evaluated and kept; 0 keeps the weights themselves.
     """
 
@@ -40,6 +41,7 @@ class FitSettings:
     penalties: Penalties = NO_PENALTIES
     block_decay: float = 1.0
     ema_decay: float = 0.0
+    sampling: str = "shuffled"
     on_divergence: str = "stop"
     recompute: str = "auto"
 

@@ -30,6 +30,15 @@ class TrainingSettings(Settings):
     towards_pretrained: float = Field(
         0.0, ge=0, description="Pull of the backbone's weights back to the pre-trained ones (L2-SP)"
     )
+    loss: str = Field(
+        "cross-entropy", description="What training lowers: cross-entropy, or focal:GAMMA, which counts easy rows less"
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="Weights of classes in the loss: balanced lets every class weigh alike, however many rows it has"
+    )
+    sampling: Literal["shuffled", "balanced"] = Field(
+        "shuffled", description="What an epoch sees: every row once, or as many rows of every class (small ones repeated)"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Probability mass spread over the other labels")
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Drop rate in the backbone's blocks that train; not the head's (default: the model's own)"

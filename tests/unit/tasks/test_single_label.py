@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from luthier.tasks.image_classification import TASK as IMAGES
-from luthier.tasks.protocol import TaskState
+from luthier.tasks.protocol import LossRecipe, TaskState
 from luthier.tasks.text_classification import TASK as TEXTS
 from luthier.testing.tables import make_dataset
 
@@ -42,12 +42,12 @@ def test_label_smoothing_spreads_the_mass() -> None:
     outputs, targets = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([0])
     log_probs = torch.log_softmax(outputs, dim=1)[0]
     expected = -(0.9 * log_probs[0] + 0.1 * log_probs.mean())
-    assert float(TEXTS.loss(outputs, targets, label_smoothing=0.1).sum) == pytest.approx(float(expected))
+    assert float(TEXTS.loss(outputs, targets, recipe=LossRecipe(label_smoothing=0.1)).sum) == pytest.approx(float(expected))
 
 
 def test_the_loss_is_computed_in_float32() -> None:
     outputs = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).bfloat16()
-    assert TEXTS.loss(outputs, torch.tensor([0, 1, 2, 0]), label_smoothing=0.0).sum.dtype == torch.float32
+    assert TEXTS.loss(outputs, torch.tensor([0, 1, 2, 0])).sum.dtype == torch.float32
 
 
 @given(st.lists(st.lists(st.floats(-80, 80), min_size=3, max_size=3), min_size=1, max_size=5))

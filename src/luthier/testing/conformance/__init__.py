@@ -1,12 +1,13 @@
-"""What every task, method, schedule and backbone must be. A member's test is a subclass of three lines; pytest runs the rest.
+"""What every task, method, loss, schedule and backbone must be. A member's test is a subclass of three lines.
 
 class TestMyTask(TaskConformance):
     name = "my-task"
 """
 
 from luthier.testing.conformance.backbones import BackboneConformance
+from luthier.testing.conformance.losses import LossConformance
 from luthier.testing.conformance.methods import MethodConformance
 from luthier.testing.conformance.schedules import ScheduleConformance
 from luthier.testing.conformance.tasks import TaskConformance
 
-__all__ = ["BackboneConformance", "MethodConformance", "ScheduleConformance", "TaskConformance"]
+__all__ = ["BackboneConformance", "LossConformance", "MethodConformance", "ScheduleConformance", "TaskConformance"]
