@@ -9,6 +9,7 @@ LuthierError                 problem + remedy
 ├── ResourceError            disk or memory is short                             exit code 1
 ├── DivergedError            the loss became NaN or infinite                     exit code 1
 ├── LostProcessError         another process of the same training has ended      exit code 1
+├── PreflightError           the self-test before the first step found a fault   exit code 1
 └── Stopped                  the user pressed Ctrl-C, or SIGTERM came            exit code 130
 """
 
@@ -80,6 +81,10 @@ class DivergedError(LuthierError):
 
 class LostProcessError(LuthierError):
     """Another process of the same training has ended, or does not answer."""
+
+
+class PreflightError(LuthierError):
+    """The self-test before the first step found a fault that would have made the training worthless."""
 
 
 class Stopped(LuthierError):

@@ -56,7 +56,14 @@ class Probe:
 
     def logits(self, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N C"]:
         """Logits of pooled features."""
-        return np.asarray((unit_length(features) if self.normalize else features) @ self.best.weight.T + self.best.bias)
+        return self._apply(self.best, features)
+
+    def start_logits(self, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N C"]:
+        """Logits under the head that blocks are tuned under, before any block has moved."""
+        return self._apply(self.start, features)
+
+    def _apply(self, layer: LinearLayer, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N C"]:
+        return np.asarray((unit_length(features) if self.normalize else features) @ layer.weight.T + layer.bias)
 
 
 def unit_length(features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:

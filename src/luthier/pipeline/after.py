@@ -12,10 +12,11 @@ from luthier.evaluation.card import EvidenceCard, RunFacts, build_card
 from luthier.evaluation.predictions import write_predictions
 from luthier.evaluation.records import Predictions
 from luthier.package.card import write_card
-from luthier.package.folder import ModelDescription, package_of, save_model
+from luthier.package.folder import package_of, save_model
 from luthier.package.model import load_model
 from luthier.pipeline.before import Before
-from luthier.pipeline.choose import OWN, Chosen
+from luthier.pipeline.choose import Chosen
+from luthier.pipeline.description import describe_model
 from luthier.pipeline.examples import example_texts
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.records import Run
@@ -56,34 +57,6 @@ def measure_after(
     write_manifest(folder.path, leave_out=[CHECKPOINTS])
     folder.shelf.clear()
     return Run(folder=folder.path, model_path=model_path, card=card)
-
-
-def describe_model(prepared: Prepared, chosen: Chosen, model: TunedModel) -> ModelDescription:
-    """What `luthier.json` says of the model."""
-    return ModelDescription(
-        modality=prepared.task.modality,
-        state=chosen.state,
-        head=model.head.settings(),  # type: ignore[operator]
-        pooling=chosen.backbone.layout.pooling,
-        width=chosen.backbone.width,
-        precision=chosen.precision,
-        base=_origin(chosen),
-        columns=dict(prepared.dataset.schema.roles),
-    )
-
-
-def _origin(chosen: Chosen) -> dict[str, str | None]:
-    """Where the pre-trained weights come from; of a backbone of one's own nothing is known but its class."""
-    source = chosen.source
-    if chosen.weights_key.startswith(OWN):
-        return {"name": type(chosen.backbone.network).__name__}
-    return {
-        "name": source.name,
-        "hub_id": source.entry.hub_id if source.entry else None,
-        "revision": source.revision,
-        "weights_sha256": source.weights_sha256,
-        "licence": source.licence,
-    }
 
 
 def _predict_test(prepared: Prepared, chosen: Chosen, folder: RunFolder) -> Predictions:

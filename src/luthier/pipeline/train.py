@@ -19,6 +19,7 @@ from luthier.pipeline.before import Before, predictions_of
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.run_folder import RunFolder
+from luthier.pipeline.self_test import build_self_test
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import LossRecipe, LossSum
 from luthier.training.balance import balanced_weights
@@ -134,6 +135,7 @@ def make_workbench(
         stop=stop,
         shelf=folder.shelf,
         is_resumed=folder.is_resumed,
+        self_test=build_self_test(prepared, chosen, before, loss=loss, folder=folder) if settings.preflight else None,
         budget_seconds=settings.budget,
     )
 

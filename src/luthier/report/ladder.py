@@ -31,6 +31,7 @@ class Rung:
         steps: (step, training loss), in order of step.
         score: Validation score at its best step; None if the rung did not finish.
         zero_weights: How many of the head's weights an L1 penalty has made zero, of how many; None without one.
+        checks: (name, what was found) of the self-test before the first step; empty if it was left out.
         difference: Score minus the score of the best rung before it, with its standard error; None for the first.
     """
 
@@ -49,6 +50,7 @@ class Rung:
     reason: str = ""
     cost: Cost | None = None
     zero_weights: tuple[int, int] | None = None
+    checks: tuple[tuple[str, str], ...] = ()
 
 
 def read_rungs(events: Iterable[Mapping[str, Any]]) -> tuple[Rung, ...]:
@@ -82,6 +84,7 @@ def _rung(name: str, events: list[Mapping[str, Any]]) -> Rung:
         reason=str(finished.get("reason") or ""),
         cost=from_plain(Cost, finished["cost"]) if finished.get("cost") else None,
         zero_weights=tuple(finished["zero_weights"]) if finished.get("zero_weights") else None,
+        checks=tuple((check["name"], check["found"]) for check in _last(events, "preflight").get("checks", ())),
     )
 
 

@@ -33,6 +33,7 @@ from luthier.training.loop import FitResult, Objective, Record, Supervision, fit
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
 from luthier.training.processes import ALONE, Processes
+from luthier.training.preflight import SelfTest
 from luthier.training.shelf import Shelf
 from luthier.training.step import Loss
 
@@ -81,6 +82,7 @@ class Workbench:
         shelf: Where trainings save themselves; None where they do not.
         is_resumed: Whether the journal already tells of the probe: the run goes on from a saved state.
         processes: Those that train together; the main process's choices are everyone's.
+        self_test: What is tested before the first step of each rung; None to leave it out.
     """
 
     parts: Mapping[int, tuple[TrainingRows, TrainingRows]]
@@ -97,6 +99,7 @@ class Workbench:
     head_origin: HeadOrigin = "probe"
     shelf: Shelf | None = None
     is_resumed: bool = False
+    self_test: SelfTest | None = None
     budget_seconds: float | None = None
     processes: Processes = ALONE
 
@@ -211,6 +214,9 @@ def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbenc
     bench.observer.note(f"{rung.name}: {describe(model, rung)}, learning rate {rate:g}")
     if supervision.checkpoints is None or not supervision.checkpoints.has_any:
         bench.record(_started(model, rung, settings))
+        if bench.self_test is not None:
+            train, _ = bench.rows(rung.boundary)
+            bench.self_test.run(model, rung, train, settings, loss=bench.loss, supervision=supervision)
 
     def score(outputs: Float[np.ndarray, "N C"]) -> Mapping[str, float]:
         return scores_of(bench.predict(outputs), bench.measures)

@@ -62,6 +62,7 @@ class TrainingSettings(Settings):
         ge=0,
         description="Seconds between two states from which the training can go on (default: so that saving takes under 2 %)",
     )
+    preflight: bool = Field(True, description="Test the training itself before its first step; takes seconds")
     patience: int = Field(3, ge=1, description="Evaluations without a gain on validation before training stops")
     evaluations_per_epoch: int = Field(2, ge=1, description="How often validation is scored in an epoch")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="bfloat16 where the hardware has it")

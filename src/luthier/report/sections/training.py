@@ -35,6 +35,7 @@ def build_training(run: RunRecords) -> Section:
     facts = {
         "measure": wording.measure_name(measure),
         "rows": [_row(rung, measure, is_last_kept=rung.name == last_kept) for rung in run.rungs],
+        "tested": [(wording.rung_name(rung.name), rung.checks) for rung in run.rungs if rung.checks],
         "figures": [figure for figure in (draw_losses(run.rungs), draw_validation(run.rungs, measure)) if figure],
     }
     return Section(title="What was trained", template="training.html", facts=facts)

@@ -1,0 +1,34 @@
+"""What the model folder of a run says of its model."""
+
+from luthier.package.folder import ModelDescription
+from luthier.pipeline.choose import OWN, Chosen
+from luthier.pipeline.prepare import Prepared
+from luthier.training.model import TunedModel
+
+
+def describe_model(prepared: Prepared, chosen: Chosen, model: TunedModel) -> ModelDescription:
+    """What `luthier.json` says of the model."""
+    return ModelDescription(
+        modality=prepared.task.modality,
+        state=chosen.state,
+        head=model.head.settings(),  # type: ignore[operator]
+        pooling=chosen.backbone.layout.pooling,
+        width=chosen.backbone.width,
+        precision=chosen.precision,
+        base=_origin(chosen),
+        columns=dict(prepared.dataset.schema.roles),
+    )
+
+
+def _origin(chosen: Chosen) -> dict[str, str | None]:
+    """Where the pre-trained weights come from; of a backbone of one's own nothing is known but its class."""
+    source = chosen.source
+    if chosen.weights_key.startswith(OWN):
+        return {"name": type(chosen.backbone.network).__name__}
+    return {
+        "name": source.name,
+        "hub_id": source.entry.hub_id if source.entry else None,
+        "revision": source.revision,
+        "weights_sha256": source.weights_sha256,
+        "licence": source.licence,
+    }
