@@ -21,7 +21,7 @@ from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.run_folder import RunFolder
 from luthier.pipeline.self_test import build_self_test
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import LossRecipe, LossSum
+from luthier.tasks.protocol import HeadOrigin, LossRecipe, LossSum
 from luthier.training.balance import balanced_weights
 from luthier.training.data import TrainingRows
 from luthier.training.dropout import set_dropout
@@ -109,6 +109,7 @@ def make_workbench(
     """What every rung works with."""
     settings, is_linear = spec.training, spec.model.head.is_linear
     recipe = loss_recipe(settings, chosen)
+    origin: HeadOrigin = "probe" if is_linear else "fresh"
 
     def loss(outputs: Tensor, targets: Tensor) -> LossSum:
         return prepared.task.loss(outputs, targets, recipe=recipe)
@@ -123,7 +124,7 @@ def make_workbench(
         measures=prepared.task.measures,
         settings=_fit_settings(spec, chosen),
         start=head_weights(before.probe.start) if is_linear else fresh_start(spec, prepared, chosen),
-        head_origin="probe" if is_linear else "fresh",
+        head_origin=origin,
         rates={
             "num_epochs": settings.num_epochs,
             "learning_rate": settings.learning_rate,
@@ -135,7 +136,7 @@ def make_workbench(
         stop=stop,
         shelf=folder.shelf,
         is_resumed=folder.is_resumed,
-        self_test=build_self_test(prepared, chosen, before, loss=loss, folder=folder) if settings.preflight else None,
+        self_test=build_self_test(prepared, chosen, before, head_origin=origin, folder=folder) if settings.preflight else None,
         budget_seconds=settings.budget,
     )
 

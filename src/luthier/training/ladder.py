@@ -32,8 +32,8 @@ from luthier.training.fit_settings import FitSettings
 from luthier.training.loop import FitResult, Objective, Record, Supervision, fit
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
-from luthier.training.processes import ALONE, Processes
 from luthier.training.preflight import SelfTest
+from luthier.training.processes import ALONE, Processes
 from luthier.training.shelf import Shelf
 from luthier.training.step import Loss
 
@@ -214,7 +214,7 @@ def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbenc
     bench.observer.note(f"{rung.name}: {describe(model, rung)}, learning rate {rate:g}")
     if supervision.checkpoints is None or not supervision.checkpoints.has_any:
         bench.record(_started(model, rung, settings))
-        if bench.self_test is not None:
+        if bench.self_test is not None and bench.processes.is_main:
             train, _ = bench.rows(rung.boundary)
             bench.self_test.run(model, rung, train, settings, loss=bench.loss, supervision=supervision)
 

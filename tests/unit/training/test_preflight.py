@@ -20,6 +20,7 @@ from luthier.testing.inputs import family_inputs
 from luthier.training.data import TrainingRows
 from luthier.training.fit_settings import FitSettings
 from luthier.training.loop import FitResult
+from luthier.training.methods.rung import Moves
 from luthier.training.model import TunedModel
 from luthier.training.preflight import Preflight, run_preflight
 from luthier.training.preflight.subject import Subject, asked_names
@@ -40,8 +41,13 @@ def ln_of_two(places: np.ndarray) -> tuple[float, float]:
 
 
 def examine(model: TunedModel, rows: TrainingRows, settings: FitSettings, **other: Any) -> Preflight:
-    with model.tuning(settings.boundary) as trainable:
-        given = {"trainable": trainable, "asked": asked_names(model, settings.boundary), "start": ln_of_two, "rates": RATES}
+    with model.tuning(settings.boundary, settings.moves) as trainable:
+        given = {
+            "trainable": trainable,
+            "asked": asked_names(model, settings.boundary, settings.moves),
+            "start": ln_of_two,
+            "rates": RATES,
+        }
         given |= {"loss": cross_entropy, "plain_loss": cross_entropy}
         return run_preflight(Subject(model=model, rows=rows, settings=settings, **(given | other)))
 
@@ -113,7 +119,7 @@ def test_an_unused_pooler_key_biases_and_a_probe_s_head_pass(
     model = make_model("roberta", dropout=0.0)
     with torch.no_grad():
         model.head.linear.weight.mul_(20)  # a head that says something from the start
-    names = asked_names(model, 0)
+    names = asked_names(model, 0, "all")
     assert any("key.bias" in name for name in names)
     done = examine(model, part, replace(settings, boundary=0), start=None)
     assert len(done.checks) == 5
@@ -172,8 +178,8 @@ def test_a_wrong_list_of_parameters_is_found(make_model: Make, part: TrainingRow
     model = make_model()
 
     @contextmanager
-    def forgets(boundary: int) -> Any:
-        with TunedModel.tuning(model, boundary) as trainable:
+    def forgets(boundary: int, moves: Moves) -> Any:
+        with TunedModel.tuning(model, boundary, moves) as trainable:
             del trainable["head.linear.bias"]
             model.head.linear.bias.requires_grad_(False)
             yield trainable
@@ -186,8 +192,8 @@ def test_a_tensor_that_is_free_but_not_asked_for_is_found(make_model: Make, part
     model = make_model()
 
     @contextmanager
-    def frees_all(boundary: int) -> Any:
-        with TunedModel.tuning(model, 0) as trainable:
+    def frees_all(boundary: int, moves: Moves) -> Any:
+        with TunedModel.tuning(model, 0, moves) as trainable:
             model.boundary = boundary
             yield trainable
 

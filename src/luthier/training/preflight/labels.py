@@ -83,7 +83,7 @@ def check_start_loss(subject: Subject) -> Checked:
     total, weight = 0.0, 0.0
     with torch.no_grad():
         for begin in range(0, len(places), TRIAL_ROWS):
-            part = subject.loss(*subject.outputs(places[begin : begin + TRIAL_ROWS]))
+            part = subject.plain_loss(*subject.outputs(places[begin : begin + TRIAL_ROWS]))
             total, weight = total + float(part.sum), weight + part.weight
     loss = total / max(weight, 1e-12)
     low, high = subject.start(places) if subject.start is not None else (-math.inf, math.inf)

@@ -12,6 +12,7 @@ from luthier.errors import PreflightError
 from luthier.training.data import TrainingRows
 from luthier.training.device import autocast
 from luthier.training.fit_settings import FitSettings
+from luthier.training.methods.rung import Moves
 from luthier.training.model import TunedModel
 from luthier.training.regularization import NO_PENALTIES
 from luthier.training.step import Loss
@@ -19,6 +20,7 @@ from luthier.training.step import Loss
 TRIAL_ROWS = 16
 FEW_ROWS = 8
 MOST_NAMED = 3
+ADAPTER_MARKS = (".lora_", ".ia3_")  # how peft calls what an adapter adds
 ALL_THE_SAME = "--no-preflight trains all the same"
 
 StartRange = Callable[[Int[np.ndarray, " B"]], tuple[float, float]]
@@ -51,7 +53,8 @@ class Subject:
         loss: What is lowered.
         plain_loss: The same without what holds it away from zero (label smoothing).
         rates: Learning rates of backbone and head at which the method is known to learn.
-        start: Rows of the part -> range in which their mean loss must lie before the first step; None if nothing is known.
+        is_convex: Whether nothing but a linear head trains: it need not be able to learn a batch by heart.
+        start: Rows of the part -> range in which their mean plain loss must lie at the start; None if nothing is known.
         save_and_load: Saves a model and reads it again; None where that is not to be tried.
     """
 
@@ -63,6 +66,7 @@ class Subject:
     loss: Loss
     plain_loss: Loss
     rates: tuple[float, float]
+    is_convex: bool = False
     start: StartRange | None = None
     save_and_load: SaveAndLoad | None = None
 
@@ -98,15 +102,26 @@ def plain_outputs(subject: Subject, places: Int[np.ndarray, " B"]) -> Tensor:
     return subject.model(batch.inputs, batch.stored).float()  # type: ignore[no-any-return]
 
 
-def asked_names(model: TunedModel, boundary: int) -> frozenset[str]:
-    """What should train from block `boundary` on: by where each tensor stands in the network, and the whole head."""
+def asked_names(model: TunedModel, boundary: int, moves: Moves) -> frozenset[str]:
+    """What should train, by where each tensor stands in the network; and the whole head. To be asked inside `tuning`.
+
+    Args:
+        boundary: First block that trains.
+        moves: What of the blocks from there on.
+    """
     last = model.backbone.num_blocks - 1 - boundary
     network = [
-        f"backbone.network.{name}"
+        name
         for name, item in model.backbone.network.named_parameters()
         if item.is_floating_point() and (boundary <= 0 or model.backbone.blocks_above(name) <= last)
     ]
-    return frozenset([*network, *(f"head.{name}" for name, _ in model.head.named_parameters())])
+    if moves == "biases":
+        network = [name for name in network if name.endswith("bias")]
+    elif moves != "all":
+        network = [name for name in network if any(mark in name for mark in ADAPTER_MARKS)]
+    return frozenset(
+        [*(f"backbone.network.{name}" for name in network), *(f"head.{name}" for name, _ in model.head.named_parameters())]
+    )
 
 
 def shown(names: Sequence[str]) -> str:
