@@ -11,7 +11,8 @@ from types import TracebackType
 import click
 
 from luthier.cli.command import unknown_flag
-from luthier.errors import LuthierError, ResourceError, SpecError, Stopped
+from luthier.core.seat import Seat, taken_seat
+from luthier.errors import LuthierError, ResourceError, SpecError, Stopped, UsageError
 
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
@@ -42,8 +43,16 @@ def explain(error: BaseException, arguments: Sequence[str]) -> int:
         return 1
     if "--debug" in arguments:
         traceback.print_exception(error)
-    _tell(str(known))
+    if _speaks(known, taken_seat()):
+        _tell(str(known))
     return known.exit_code
+
+
+def _speaks(error: LuthierError, seat: Seat) -> bool:
+    """Whether this process tells: of several with the same mistake one on each machine does, of what all know the main one."""
+    if isinstance(error, UsageError):
+        return seat.local_rank == 0
+    return seat.is_main or isinstance(error, ResourceError)
 
 
 def _as_luthier_error(error: BaseException) -> LuthierError | None:

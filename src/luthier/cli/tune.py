@@ -13,6 +13,7 @@ from luthier.cli.command import GroupedOption, Verb
 from luthier.cli.console import Watch
 from luthier.cli.options import PANELS, output_options, set_option, setting_options, spec_from_flags
 from luthier.cli.results import print_json
+from luthier.core.seat import taken_seat
 from luthier.errors import UsageError
 from luthier.spec import TuneSpec
 
@@ -80,6 +81,9 @@ def _go_on(folder: Path, watch: Watch, *, as_json: bool) -> int:
 
 
 def _tell(done: "Run", spec: TuneSpec, watch: Watch, *, as_json: bool) -> int:
+    seat = taken_seat()
+    if not seat.is_main:
+        return 0
     if as_json:
         print_json(
             {
@@ -94,7 +98,8 @@ def _tell(done: "Run", spec: TuneSpec, watch: Watch, *, as_json: bool) -> int:
         click.echo(f"{done.verdict}: {done.metrics.recommended} ({done.folder})")
     else:
         _show(done, spec, watch)
-    return NOT_KEPT if done.verdict == "do not keep" else 0
+    # A launcher takes every code but 0 for a crash.
+    return NOT_KEPT if done.verdict == "do not keep" and seat.count == 1 else 0
 
 
 def _show(done: "Run", spec: TuneSpec, watch: Watch) -> None:
@@ -131,6 +136,8 @@ def _plan(spec: TuneSpec, watch: Watch, *, as_json: bool) -> int:
 
     with redirect_stdout(sys.stderr if as_json else sys.stdout):
         planned = pipeline.plan(spec, observer=watch)
+    if not taken_seat().is_main:
+        return 0
     if as_json:
         print_json(planned)
         return 0

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from luthier.core.seat import taken_seat
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
@@ -164,7 +166,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
         request.signal_name = signal.Signals(number).name
         if request.ends_at_once:
             raise KeyboardInterrupt
-        print("\nStopping after this step. Press Ctrl-C again to leave at once.", file=sys.stderr)
+        if taken_seat().is_main:
+            print("\nStopping after this step. Press Ctrl-C again to leave at once.", file=sys.stderr)
 
     try:
         previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -32,6 +32,9 @@ class Seat:
         return self.local_count == self.count
 
 
+ONLY_SEAT = Seat()
+
+
 def taken_seat() -> Seat:
     """The seat that torchrun, `accelerate launch` or Ray Train have given this process; the only one if nobody has.
 
@@ -41,7 +44,7 @@ def taken_seat() -> Seat:
     """
     count = _number("WORLD_SIZE", 1)
     if count < 2:
-        return Seat()
+        return ONLY_SEAT
     return Seat(
         rank=_number("RANK", 0),
         count=count,

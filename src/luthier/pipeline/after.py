@@ -6,7 +6,7 @@ from typing import Any
 
 from luthier.core.decision import Decision
 from luthier.core.manifest import write_manifest
-from luthier.core.progress import Observer
+from luthier.core.seat import taken_seat
 from luthier.core.storage import write_json
 from luthier.evaluation.card import EvidenceCard, RunFacts, build_card
 from luthier.evaluation.predictions import write_predictions
@@ -21,9 +21,10 @@ from luthier.pipeline.examples import example_texts
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.records import Run
 from luthier.pipeline.run_folder import CHECKPOINTS, RunFolder, describe_data
+from luthier.pipeline.together import share_run, working_alone
 from luthier.report import wanted_examples, write_report
 from luthier.spec import TuneSpec
-from luthier.training.ladder import RungResult, score_of
+from luthier.training.ladder import RungResult, Workbench, score_of
 from luthier.training.model import TunedModel
 
 
@@ -36,9 +37,15 @@ def measure_after(
     *,
     model: TunedModel,
     folder: RunFolder,
-    observer: Observer,
+    bench: Workbench,
 ) -> Run:
-    """Package the model, score it on test, decide, write every record, the report and the manifest."""
+    """Package the model, score it on test, decide, write every record, the report and the manifest.
+
+    Of several processes the main one does all of it; the others wait for what it has found.
+    """
+    if not bench.processes.is_main:
+        return share_run(None, bench.processes)
+    observer = bench.observer
     observer.stage("Measure after")
     winner = [result for result in results if result.kept][-1]
     model_path = folder.path / "model"
@@ -56,7 +63,7 @@ def measure_after(
     # In this order: a run that is killed in between is whole, and one that is killed before goes on from its states.
     write_manifest(folder.path, leave_out=[CHECKPOINTS])
     folder.shelf.clear()
-    return Run(folder=folder.path, model_path=model_path, card=card)
+    return share_run(Run(folder=folder.path, model_path=model_path, card=card), bench.processes)
 
 
 def _predict_test(prepared: Prepared, chosen: Chosen, folder: RunFolder) -> Predictions:
@@ -64,7 +71,8 @@ def _predict_test(prepared: Prepared, chosen: Chosen, folder: RunFolder) -> Pred
     builder = chosen.backbone.builder
     saved = load_model(folder.path, device=chosen.device, allow=[package_of(builder)] if builder else [])
     rows = chosen.parts["test"]
-    decoded = prepared.task.decode(saved.outputs(chosen.inputs, rows))
+    with working_alone(chosen):
+        decoded = prepared.task.decode(saved.outputs(chosen.inputs, rows))
     return prepared.task.predictions(chosen.table.take(rows), decoded, chosen.state, prepared.dataset.schema.roles)
 
 
@@ -106,7 +114,7 @@ def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> TuneSpe
     roles = prepared.dataset.schema.roles
     values: dict[str, Any] = {
         "task": prepared.task.name,
-        "training.device": chosen.device,
+        "training.device": chosen.device if taken_seat().count == 1 else chosen.device.partition(":")[0],
         "training.precision": chosen.precision,
         "training.threads": chosen.threads,
         "output.overwrite": False,

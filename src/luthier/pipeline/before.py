@@ -14,6 +14,7 @@ from luthier.core.decision import Decision
 from luthier.core.environment import cache_folder
 from luthier.core.process import Cost, Stopwatch
 from luthier.core.progress import Observer
+from luthier.core.seat import taken_seat
 from luthier.core.storage import format_bytes
 from luthier.errors import ResourceError
 from luthier.evaluation.display import format_score
@@ -24,11 +25,13 @@ from luthier.features.store import StoreType, refusal, trim
 from luthier.models.backbone import Backbone
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
+from luthier.pipeline.together import share_probe, working_alone
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import Baseline
 from luthier.training.balance import balanced_weights
 from luthier.training.ladder import score_of
 from luthier.training.methods.rung import Rung
+from luthier.training.processes import ALONE, Processes
 from luthier.training.settings import TrainingSettings
 
 STORE_LIMIT_BYTES = 20 << 30
@@ -54,33 +57,58 @@ class Before:
     decisions: Sequence[Decision[Any]] = field(default=())
 
 
-def measure_before(spec: TuneSpec, prepared: Prepared, chosen: Chosen, rungs: Sequence[Rung], *, observer: Observer) -> Before:
-    """Run the pass, fit the baselines and the probe, predict test with each of them."""
+def measure_before(
+    spec: TuneSpec,
+    prepared: Prepared,
+    chosen: Chosen,
+    rungs: Sequence[Rung],
+    *,
+    observer: Observer,
+    processes: Processes = ALONE,
+) -> Before:
+    """Run the pass, fit the baselines and the probe, predict test with each of them.
+
+    Of several processes one on each machine runs the pass, and the main process alone does the rest; the others get its probe.
+    """
     observer.stage("Measure before")
     rehearse(chosen)
     settings, decision, boundaries = choose_store(spec, chosen, rungs)
     observer.decided(decision)
-    with _naming_the_cache():
-        features = compute_features(chosen.backbone, chosen.inputs, settings, boundary_rows=boundaries, observer=observer)
+    wanted = {boundary: stored_rows(chosen) for boundary in processes.decided(sorted(boundaries))}
+    with _naming_the_cache(), processes.one_at_a_machine_first(), working_alone(chosen):
+        features = compute_features(chosen.backbone, chosen.inputs, settings, boundary_rows=wanted, observer=observer)
+        trim(settings.root, limit_bytes=STORE_LIMIT_BYTES)
     if features.reused:
         observer.note("the model's features of these rows were found on disk")
-    trim(settings.root, limit_bytes=STORE_LIMIT_BYTES)
-    pass_cost = features.cost
-    test, cost = _baselines(prepared, chosen, features.pooled, pass_cost, spec.training.seed)
-    watch = Stopwatch()
-    probe = fit_probe(
+    test: dict[str, Predictions] = {}
+    cost, probe = {"probe": features.cost}, None
+    if processes.is_main:
+        with working_alone(chosen):
+            test, cost = _baselines(prepared, chosen, features.pooled, features.cost, spec.training.seed)
+            watch = Stopwatch()
+            probe = _fit_probe(spec, chosen, features)
+            cost["probe"] = features.cost + watch.read()
+    probe = share_probe(probe, processes)
+    test["probe"] = predictions_of(prepared, chosen, "test", probe.logits(features.pooled[chosen.parts["test"]]))
+    validation = predictions_of(prepared, chosen, "validation", probe.logits(features.pooled[chosen.parts["validation"]]))
+    measure = prepared.task.primary_measure
+    observer.note(f"probe: {measure} {format_score(measure, score_of(validation, measure))} on validation")
+    return Before(features=features, probe=probe, test=test, validation=validation, cost=cost, decisions=[decision])
+
+
+def _fit_probe(spec: TuneSpec, chosen: Chosen, features: Features) -> Probe:
+    return fit_probe(
         (features.pooled[chosen.parts["train"]], chosen.targets[chosen.parts["train"]]),
         (features.pooled[chosen.parts["validation"]], chosen.targets[chosen.parts["validation"]]),
         num_labels=len(chosen.state.labels),
         normalize=True,
         class_weights=probe_weights(spec.training, chosen),
     )
-    test["probe"] = predictions_of(prepared, chosen, "test", probe.logits(features.pooled[chosen.parts["test"]]))
-    validation = predictions_of(prepared, chosen, "validation", probe.logits(features.pooled[chosen.parts["validation"]]))
-    cost["probe"] = pass_cost + watch.read()
-    measure = prepared.task.primary_measure
-    observer.note(f"probe: {measure} {format_score(measure, score_of(validation, measure))} on validation")
-    return Before(features=features, probe=probe, test=test, validation=validation, cost=cost, decisions=[decision])
+
+
+def stored_rows(chosen: Chosen) -> Int[np.ndarray, " n"]:
+    """The rows whose activations are kept: those that training reads."""
+    return np.sort(np.concatenate([chosen.parts["train"], chosen.parts["validation"]]))
 
 
 def probe_weights(settings: TrainingSettings, chosen: Chosen) -> Float[np.ndarray, " C"] | None:
@@ -118,8 +146,8 @@ def choose_store(
             "model": chosen.source.model_type,
             "transformers": version("transformers"),
             "processor": chosen.processor.fingerprint(),
-            "device": chosen.device,
-            "threads": chosen.threads,
+            "device": chosen.device.partition(":")[0],
+            "threads": chosen.threads * taken_seat().local_count,
             "view": 0,
         },
         root=cache_folder() / "store",
@@ -130,7 +158,7 @@ def choose_store(
     boundaries = sorted({rung.boundary for rung in rungs if 0 < rung.boundary < chosen.backbone.num_blocks})
     if spec.model.head.pooling == "attention":
         boundaries.append(chosen.backbone.num_blocks)
-    rows = np.sort(np.concatenate([chosen.parts["train"], chosen.parts["validation"]]))
+    rows = stored_rows(chosen)
     if not boundaries or spec.training.store == "off":
         why = "as asked" if boundaries else "no rung trains on top of frozen blocks"
         return settings, Decision(name="store", value="off", reason=why, override="--store"), {}

@@ -12,6 +12,7 @@ from jaxtyping import Int
 from luthier.core.decision import Decision
 from luthier.core.names import count_of
 from luthier.core.progress import Observer
+from luthier.core.seat import Seat, taken_seat
 from luthier.data.dataset import PARTS, Dataset
 from luthier.data.keys import missing_cells
 from luthier.errors import DataError, raise_together
@@ -77,9 +78,10 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     if backbone is not None:
         refuse_unsavable(backbone)
     source = resolve_model(spec.model, modality=task.modality, near=prepared.root)
-    device = choose_device(spec.training.device)
+    seat = taken_seat()
+    device = choose_device(spec.training.device, seat=seat)
     precision = choose_precision(spec.training.precision, device=device.value)
-    threads = choose_threads(spec.training.threads)
+    threads = choose_threads(spec.training.threads, seat=seat)
     decisions = [*source.decisions, device, precision, threads]
     table, parts = scored_rows(prepared)
     state = task.fit_state(table.take(parts["train"]), prepared.dataset.schema)
@@ -88,6 +90,8 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     if isinstance(processor, TextProcessor):
         processor, decision = _fit_length(processor, [rows[row] for row in parts["train"]], spec)
         decisions.append(decision)
+    if seat.count > 1:
+        decisions.append(_seats_decision(seat))
     for made in decisions:
         observer.decided(made)
     longest = processor.max_length if isinstance(processor, TextProcessor) else 1
@@ -150,6 +154,17 @@ def _weights_key(source: PretrainedFolder, backbone: Backbone | None, shortened:
     if backbone is not None:
         return f"{OWN}{uuid4().hex}"
     return source.weights_sha256 + "".join(f", first {made.value} blocks" for made in shortened)
+
+
+def _seats_decision(seat: Seat) -> Decision[int]:
+    """How many processes share the work, for `--plan` and the records."""
+    where = "on this machine" if seat.is_on_one_machine else f"{seat.local_count} of them on this machine"
+    return Decision(
+        name="processes",
+        value=seat.count,
+        reason=f"so many were launched, {where}; each computes its share of every step",
+        evidence={"local_count": seat.local_count},
+    )
 
 
 def scored_rows(prepared: Prepared) -> tuple["pa.Table", dict[str, Int[np.ndarray, " n"]]]:

@@ -16,6 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from luthier.core.process import resident_memory_bytes
+from luthier.core.seat import taken_seat
 from luthier.core.seeding import generator_for
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
 from luthier.pipeline.choose import Chosen
@@ -145,20 +146,20 @@ def micro_batch_of(spec: TuneSpec) -> int:
 
 
 def pass_seconds(chosen: Chosen, rates: Rates) -> float:
-    """One pass of the frozen model over the distinct rows of all parts."""
+    """One pass of the frozen model over the distinct rows of all parts, by one process with the threads of its machine's."""
     _, first = np.unique(chosen.inputs.keys, return_index=True)
-    return rates.forward_seconds * units_of(chosen, first)
+    return rates.forward_seconds * units_of(chosen, first) / taken_seat().local_count
 
 
 def rung_seconds(spec: TuneSpec, chosen: Chosen, rung: Rung, rates: Rates, *, stored: bool) -> float:
-    """A rung that is not stopped early: its steps, and validation as often as it is scored."""
+    """A rung that is not stopped early: its steps, and validation as often as it is scored, shared by all processes."""
     epochs = epochs_of(spec, chosen, rung)
     trained = trained_share(chosen, rung)
     frozen = 0.0 if stored else 1 - trained
     train, validation = units_of(chosen, chosen.parts["train"]), units_of(chosen, chosen.parts["validation"])
     steps = epochs * train * rates.step_seconds * (trained + frozen / 3)
     scored = epochs * spec.training.evaluations_per_epoch * validation * rates.forward_seconds * (trained + frozen)
-    return steps + scored
+    return (steps + scored) / taken_seat().count
 
 
 def epochs_of(spec: TuneSpec, chosen: Chosen, rung: Rung) -> float:

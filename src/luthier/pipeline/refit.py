@@ -12,6 +12,7 @@ from luthier.core.process import Cost, Stopwatch
 from luthier.features.probe import Probe, fit_probe
 from luthier.pipeline.before import Before
 from luthier.pipeline.choose import Chosen
+from luthier.pipeline.together import share_probe, working_alone
 from luthier.pipeline.train import training_rows
 from luthier.training.ladder import RungResult, Workbench, head_weights, rung_settings, use_probe
 from luthier.training.model import TunedModel
@@ -36,7 +37,9 @@ def refit(
     winner = [result for result in results if result.kept][-1]
     watch = Stopwatch()
     if bench.head_origin == "probe":
-        probe = _refit_probe(chosen, before, rows)
+        with working_alone(chosen):
+            fitted = _refit_probe(chosen, before, rows) if bench.processes.is_main else None
+        probe = share_probe(fitted, bench.processes)
         use_probe(model, probe)
         bench = replace(bench, start=head_weights(probe.start))
     cost = watch.read()
@@ -52,6 +55,7 @@ def refit(
         evidence={"rung": winner.rung.name, "epochs": winner.epochs},
         override="--no-refit",
     )
+    bench.observer.decided(decision)
     return [replace(one, cost=one.cost + cost) if one is winner else one for one in results], decision
 
 

@@ -33,6 +33,7 @@ from luthier.errors import UsageError
 from luthier.spec import TuneSpec, load_spec
 
 if TYPE_CHECKING:
+    from luthier.training.processes import Processes
     from luthier.training.shelf import Shelf
 
 MOST_EXAMPLES = 20
@@ -46,11 +47,21 @@ class RunFolder:
         path: The folder.
         shelf: Where its trainings save themselves; made when it is first asked for.
         is_resumed: Whether the run goes on from a state that was saved before.
+        is_written: Whether this process writes; of several, only the main one does, and here nothing happens in the others.
         changes: What has changed since then, and is no reason not to go on.
     """
 
-    def __init__(self, path: Path, *, origin: Mapping[str, Any], checkpoint_seconds: float | None, observer: Observer) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        origin: Mapping[str, Any],
+        checkpoint_seconds: float | None,
+        observer: Observer,
+        is_written: bool = True,
+    ) -> None:
         self.path = path
+        self.is_written = is_written
         self.is_resumed = False
         self.changes: list[str] = []
         self._origin, self._checkpoint_seconds, self._observer = origin, checkpoint_seconds, observer
@@ -83,25 +94,30 @@ class RunFolder:
 
     def record(self, event: Mapping[str, Any]) -> None:
         """Append an event to the journal."""
-        append_line(self.path / JOURNAL, event)
+        if self.is_written:
+            append_line(self.path / JOURNAL, event)
 
-    def record_start(self, machine: Mapping[str, Any]) -> None:
+    def record_start(self, machine: Mapping[str, Any], *, num_processes: int = 1) -> None:
         """Begin the journal, or say in it that the run goes on, and what has changed meanwhile."""
         if self.is_resumed:
-            self.record({"event": "resumed", "machine": machine, "changes": self.changes})
+            self.record({"event": "resumed", "machine": machine, "processes": num_processes, "changes": self.changes})
         else:
-            self.record({"event": "started", "machine": machine})
+            self.record({"event": "started", "machine": machine, "processes": num_processes})
 
     def write_spec(self, spec: TuneSpec) -> None:
         """The complete spec, with every automatic value resolved, and this folder as its place."""
-        write_text(self.path / SPEC, spec.with_values({"output.out": str(self.path)}).to_yaml())
+        if self.is_written:
+            write_text(self.path / SPEC, spec.with_values({"output.out": str(self.path)}).to_yaml())
 
     def write_decisions(self, decisions: Sequence[Decision[Any]]) -> None:
         """Every automatic choice, one a line."""
-        write_text(self.path / "decisions.jsonl", "".join(to_json(decision) + "\n" for decision in decisions))
+        if self.is_written:
+            write_text(self.path / "decisions.jsonl", "".join(to_json(decision) + "\n" for decision in decisions))
 
     def write_findings(self, dataset: Dataset, findings: Sequence[Finding], removals: Sequence[Removal]) -> None:
         """What the data are, what is wrong with them, and what was taken out."""
+        if not self.is_written:
+            return
         ids = dataset.table.column(EXAMPLE_ID)
         content = {
             "schema_version": 1,
@@ -113,6 +129,8 @@ class RunFolder:
 
     def write_split(self, table: pa.Table) -> None:
         """Which example is in which part."""
+        if not self.is_written:
+            return
         with atomic_path(self.path / SPLIT) as temporary:
             parquet.write_table(table, temporary, compression="zstd")
 
@@ -129,6 +147,26 @@ def refuse_taken_folder(spec: TuneSpec) -> None:
     what = "an earlier run" if is_run_folder(path) else "other files"
     remedy = f"--out {path}-2" + (", or --overwrite" if is_run_folder(path) else "")
     raise UsageError(f"{path} already holds {what}.", remedy=remedy)
+
+
+@contextmanager
+def open_shared_folder(
+    spec: TuneSpec, name: str, processes: "Processes", *, origin: Mapping[str, Any], resumes: bool, observer: Observer
+) -> Iterator[RunFolder]:
+    """The folder of a run of several processes: the main one opens it, the others learn where it is and write nothing.
+
+    Raises:
+        UsageError, ResourceError: as `open_run_folder`, in the main process.
+    """
+    if processes.is_main:
+        with open_run_folder(spec, name, origin=origin, resumes=resumes, observer=observer) as folder:
+            processes.decided({"path": folder.path, "is_resumed": folder.is_resumed})
+            yield folder
+        return
+    told = processes.decided(None)
+    folder = RunFolder(Path(told["path"]), origin=origin, checkpoint_seconds=None, observer=observer, is_written=False)
+    folder.is_resumed = told["is_resumed"]
+    yield folder
 
 
 @contextmanager

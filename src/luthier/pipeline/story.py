@@ -7,9 +7,10 @@ from luthier.core.decision import Decision
 from luthier.core.machine import describe_machine
 from luthier.core.process import keep_freed_memory, stop_on_signals
 from luthier.core.progress import Observer, Quiet
-from luthier.pipeline.prepare import prepare
+from luthier.core.seat import taken_seat
+from luthier.pipeline.prepare import Prepared, prepare
 from luthier.pipeline.records import Run
-from luthier.pipeline.run_folder import open_run_folder, refuse_taken_folder
+from luthier.pipeline.run_folder import RunFolder, open_shared_folder, refuse_taken_folder
 from luthier.pipeline.stopping import explain_stop
 from luthier.spec import TuneSpec
 
@@ -29,11 +30,12 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
     Raises:
         Stopped: Ctrl-C; says what is kept and how to go on.
     """
-    observer = observer or Quiet()
+    seat = taken_seat()
+    observer = observer if observer and seat.is_main else Quiet()
     keep_freed_memory()
     with stop_on_signals() as stop, explain_stop(stop) as kept, ExitStack() as held:
         with stop.at_once():
-            if not resumes:
+            if seat.is_main and not resumes:
                 refuse_taken_folder(spec)
             prepared = prepare(spec, observer=observer)
 
@@ -45,32 +47,43 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
             from luthier.pipeline.choose import choose_model
             from luthier.pipeline.origin import describe_origin
             from luthier.pipeline.refit import refit
+            from luthier.pipeline.together import same_work
             from luthier.pipeline.train import choose_rungs, make_workbench, train
+            from luthier.training.processes import joined
 
-            chosen = choose_model(spec, prepared, backbone=backbone, observer=observer)
+            processes = held.enter_context(joined(seat, device=spec.training.device))
+            chosen = same_work(choose_model(spec, prepared, backbone=backbone, observer=observer), processes)
             rungs = choose_rungs(spec, chosen)
             torch.set_num_threads(chosen.threads)
 
             settled = resolved_spec(spec, prepared, chosen)
             origin = describe_origin(settled, chosen)
-            opened = open_run_folder(spec, prepared.dataset.name, origin=origin, resumes=resumes, observer=observer)
+            opened = open_shared_folder(
+                spec, prepared.dataset.name, processes, origin=origin, resumes=resumes, observer=observer
+            )
             folder = held.enter_context(opened)
             kept.folder = folder.path
-            folder.write_spec(settled)
-            folder.record_start(describe_machine())
-            folder.write_findings(prepared.dataset, prepared.findings, prepared.removals)
-            folder.write_split(prepared.split.to_table(prepared.dataset))
+            _write_beginning(folder, settled, prepared, num_processes=seat.count)
 
-            before = measure_before(spec, prepared, chosen, rungs, observer=observer)
+            before = measure_before(spec, prepared, chosen, rungs, observer=observer, processes=processes)
             kept.has_features = True
-            bench = make_workbench(spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop)
+            bench = make_workbench(
+                spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop, processes=processes
+            )
         model, results = train(spec, prepared, chosen, before, rungs, bench=bench)
         decisions: list[Decision[Any]] = [ladder_decision(results, prepared.task.primary_measure, spec.training.method)]
         observer.decided(decisions[0])
         if spec.training.refit:
             results, again = refit(chosen, before, results, model=model, bench=bench)
             decisions.append(again)
-            observer.decided(again)
         with stop.at_once():
             folder.write_decisions([*prepared.decisions, *chosen.decisions, *before.decisions, *decisions])
-            return measure_after(spec, prepared, chosen, before, results, model=model, folder=folder, observer=observer)
+            return measure_after(spec, prepared, chosen, before, results, model=model, folder=folder, bench=bench)
+
+
+def _write_beginning(folder: RunFolder, spec: TuneSpec, prepared: Prepared, *, num_processes: int) -> None:
+    """What is known before anything is computed: what was asked for, who computes it, the data, and how they were split."""
+    folder.write_spec(spec)
+    folder.record_start(describe_machine(), num_processes=num_processes)
+    folder.write_findings(prepared.dataset, prepared.findings, prepared.removals)
+    folder.write_split(prepared.split.to_table(prepared.dataset))

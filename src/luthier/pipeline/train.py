@@ -32,6 +32,7 @@ from luthier.training.methods.probe import in_steps
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
 from luthier.training.moving import refuse_unfit
+from luthier.training.processes import ALONE, Processes
 from luthier.training.regularization import Penalties
 from luthier.training.settings import TrainingSettings
 
@@ -105,6 +106,7 @@ def make_workbench(
     folder: RunFolder,
     observer: Observer,
     stop: StopRequest,
+    processes: Processes = ALONE,
 ) -> Workbench:
     """What every rung works with."""
     settings, is_linear = spec.training, spec.model.head.is_linear
@@ -134,7 +136,8 @@ def make_workbench(
         observer=observer,
         record=folder.record,
         stop=stop,
-        shelf=folder.shelf,
+        shelf=folder.shelf if processes.is_main else None,
+        processes=processes,
         is_resumed=folder.is_resumed,
         self_test=build_self_test(prepared, chosen, before, head_origin=origin, folder=folder) if settings.preflight else None,
         budget_seconds=settings.budget,

@@ -8,15 +8,18 @@ import torch
 
 from luthier.core.decision import Decision
 from luthier.core.machine import usable_cores
+from luthier.core.seat import ONLY_SEAT, Seat
 from luthier.errors import SpecError
 
 
-def choose_device(name: str) -> Decision[str]:
-    """The device asked for, or the best there is.
+def choose_device(name: str, *, seat: Seat = ONLY_SEAT) -> Decision[str]:
+    """The device asked for, or the best there is; of several processes on one machine each gets its own CUDA device.
 
     Raises:
         SpecError: the device is not there.
     """
+    if seat.count > 1 and torch.cuda.is_available() and name.split(":")[0] in ("auto", "cuda"):
+        return _own_cuda_device(seat)
     if name == "auto":
         if torch.cuda.is_available():
             return Decision(name="device", value="cuda", reason=f"{torch.cuda.get_device_name()} is there", override="--device")
@@ -29,6 +32,15 @@ def choose_device(name: str) -> Decision[str]:
         there = ", ".join(device for device, is_there in available.items() if is_there)
         raise SpecError(f"Device '{name}' is not there; this machine has {there}.", remedy="--device auto")
     return Decision(name="device", value=name, reason="as asked")
+
+
+def _own_cuda_device(seat: Seat) -> Decision[str]:
+    if seat.local_count > torch.cuda.device_count():
+        raise SpecError(
+            f"{seat.local_count} processes on this machine share {torch.cuda.device_count()} CUDA devices; each needs its own.",
+            remedy=f"torchrun --nproc-per-node {torch.cuda.device_count()}",
+        )
+    return Decision(name="device", value=f"cuda:{seat.local_rank}", reason="each process has a graphics processor of its own")
 
 
 def choose_precision(name: str, *, device: str) -> Decision[str]:
@@ -59,13 +71,18 @@ def cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def choose_threads(number: int | None) -> Decision[int]:
-    """The threads asked for, by flag or by OMP_NUM_THREADS; else one for each core this process may use."""
+def choose_threads(number: int | None, *, seat: Seat = ONLY_SEAT) -> Decision[int]:
+    """The threads asked for, by flag or by OMP_NUM_THREADS; else one for each core, shared among this machine's processes."""
     if number is not None:
         return Decision(name="threads", value=number, reason="as asked")
-    if (said := os.environ.get("OMP_NUM_THREADS", "")).isdigit() and int(said) > 0:
+    # torchrun sets one thread where nobody has said anything: of several processes that number says nothing.
+    least = 1 if seat.count > 1 else 0
+    if (said := os.environ.get("OMP_NUM_THREADS", "")).isdigit() and int(said) > least:
         return Decision(name="threads", value=int(said), reason="OMP_NUM_THREADS says so", override="--threads")
-    return Decision(name="threads", value=usable_cores(), reason="the cores this process may use", override="--threads")
+    reason = "the cores this process may use"
+    if seat.count > 1:
+        reason += f", shared among the {seat.local_count} processes on this machine"
+    return Decision(name="threads", value=max(1, usable_cores() // seat.local_count), reason=reason, override="--threads")
 
 
 def autocast(device: str, precision: str) -> Any:

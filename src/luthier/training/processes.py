@@ -22,7 +22,7 @@ from torch import Tensor
 
 from luthier.core.process import Cost
 from luthier.core.records import to_json
-from luthier.core.seat import Seat, loopback_interface
+from luthier.core.seat import ONLY_SEAT, Seat, loopback_interface
 from luthier.errors import LostProcessError, UsageError
 
 BUCKET_BYTES = 32 << 20  # gradients travel in pieces of about this size
@@ -178,9 +178,8 @@ class Processes:
         """
         expected = self.decided(fingerprint)
         if self.any(fingerprint != expected):
-            mine = "others than" if fingerprint != expected else "the same as"
             raise UsageError(
-                f"Not all processes have the same {what}: process {self.rank} has {mine} process 0.",
+                f"Not all {self.count} processes have the same {what}.",
                 remedy="give every machine the same files, and the same version of Luthier",
             )
 
@@ -194,7 +193,7 @@ class Processes:
         return received.numpy().tobytes().decode()
 
 
-ALONE = Processes(Seat())
+ALONE = Processes(ONLY_SEAT)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from torch.nn import functional
 from luthier.core.process import StopRequest
 from luthier.core.progress import Quiet
 from luthier.core.seat import taken_seat
-from luthier.errors import DivergedError, Stopped
+from luthier.errors import DivergedError, Stopped, UsageError
 from luthier.features.passes import PassSettings, compute_features
 from luthier.models.heads import LinearHead
 from luthier.tasks.inputs import TokenInputs
@@ -155,6 +155,26 @@ def interrupted(processes: Processes, folder: Path, *, dropout: float) -> dict[s
     return {"whole": told(whole, model), "again": told(again, other), "steps": events, "said": said}
 
 
+def differing(processes: Processes) -> str:
+    try:
+        processes.refuse_difference("rows", str(processes.rank))
+    except UsageError as error:
+        return error.problem
+    return "nothing was raised"
+
+
+def shared(processes: Processes) -> list[Any]:
+    """Tensors of every kind and facts of the main process, after their way."""
+    tensors = {
+        "a": {"x": torch.arange(3) + processes.rank, "y": torch.full((2, 0, 1), 1.5)},
+        "b": {"z": torch.ones(2).bfloat16()},
+    }
+    given = tensors if processes.is_main else {}
+    found, facts = processes.share(given, {"name": "Umlaut ü", "rank": processes.rank})
+    shapes = {name: [str(value.dtype), list(value.shape)] for items in found.values() for name, value in items.items()}
+    return [shapes, found["a"]["x"].tolist(), facts, processes.of_main(processes.rank + 0.5)]
+
+
 def all_cases(processes: Processes, folder: Path) -> dict[str, Any]:
     results: dict[str, Any] = {name: told(*train(replace(BASE, **changes), processes)) for name, changes in CASES.items()}
     results["store"] = stored(processes, folder)
@@ -163,6 +183,7 @@ def all_cases(processes: Processes, folder: Path) -> dict[str, Any]:
     results["interrupted"] = interrupted(processes, folder, dropout=0.3)
     results["dropout"] = told(*train(BASE, processes, model=make_model(dropout=0.3)))
     results["cost"] = processes.total_cost(train(BASE, processes)[0].cost).cpu_seconds
+    results["difference"], results["shared"] = differing(processes), shared(processes)
     results["count"] = processes.count
     return results
 

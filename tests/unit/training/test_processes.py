@@ -92,6 +92,22 @@ def test_all_processes_stop_after_the_same_step_and_go_on_to_the_same_bits(train
     assert other == "Stopped by SIGTERM at step 2."
 
 
+def test_processes_with_other_rows_are_refused_everywhere(trained: tuple[Results, Results, Results]) -> None:
+    problem = "Not all 2 processes have the same rows."
+    assert [found["difference"] for found in trained] == ["nothing was raised", problem, problem]
+
+
+def test_what_the_main_process_shares_arrives_as_it_was(trained: tuple[Results, Results, Results]) -> None:
+    alone, main, other = (found["shared"] for found in trained)
+    shapes = {"x": ["torch.int64", [3]], "y": ["torch.float32", [2, 0, 1]], "z": ["torch.bfloat16", [2]]}
+    assert alone == main == other == [shapes, [0, 1, 2], {"name": "Umlaut ü", "rank": 0}, 0.5]
+
+
+def test_costs_are_those_of_all_processes(trained: tuple[Results, Results, Results]) -> None:
+    _, main, other = (found["cost"] for found in trained)
+    assert main == other > 0
+
+
 def test_a_process_alone_joins_nobody() -> None:
     with joined(Seat()) as processes:
         assert processes is ALONE
