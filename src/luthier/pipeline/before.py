@@ -162,6 +162,9 @@ def choose_store(
     if not boundaries or spec.training.store == "off":
         why = "as asked" if boundaries else "no rung trains on top of frozen blocks"
         return settings, Decision(name="store", value="off", reason=why, override="--store"), {}
+    if spec.training.cutmix:
+        why = "CutMix makes other pictures in every step, which frozen blocks must see"
+        return settings, Decision(name="store", value="off", reason=why, override="--cutmix 0"), {}
     plans = [plan_boundary(chosen.backbone, chosen.inputs, settings, boundary=boundary, rows=rows) for boundary in boundaries]
     reason = refusal(plans, settings.root) or replay_fault(chosen, boundaries)
     if reason:

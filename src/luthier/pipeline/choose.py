@@ -29,6 +29,8 @@ from luthier.tasks.inputs import Inputs
 from luthier.tasks.protocol import TaskState
 from luthier.training.balance import describe_balance, refuse_double_balance
 from luthier.training.device import choose_device, choose_precision, choose_threads
+from luthier.training.mixing import refuse_unfit_mixing
+from luthier.training.mixing.mixture import MixingSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,6 +76,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     """
     task = prepared.task
     refuse_double_balance(spec.training)
+    refuse_unfit_mixing(MixingSettings(mixup=spec.training.mixup, cutmix=spec.training.cutmix), task.modality)
     observer.stage("Choose")
     if backbone is not None:
         refuse_unsavable(backbone)

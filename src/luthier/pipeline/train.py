@@ -30,6 +30,7 @@ from luthier.training.ladder import RungResult, Workbench, climb, first_result, 
 from luthier.training.methods import build_rung, ladder_rungs
 from luthier.training.methods.probe import in_steps
 from luthier.training.methods.rung import Rung
+from luthier.training.mixing.mixture import MixingSettings
 from luthier.training.model import TunedModel
 from luthier.training.moving import refuse_unfit
 from luthier.training.processes import ALONE, Processes
@@ -176,6 +177,7 @@ def _fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
         on_divergence=settings.on_divergence,
         recompute=settings.gradient_checkpointing,
         sampling=settings.sampling,
+        mixing=MixingSettings(mixup=settings.mixup, cutmix=settings.cutmix),
         penalties=Penalties(l1=settings.l1, l2=settings.l2, towards_pretrained=settings.towards_pretrained),
     )
 
@@ -193,7 +195,7 @@ def _parts(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, tuple[Tr
 def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, ActivationStore | None]:
     """What training starts from at each boundary; a head alone reads pooled vectors, or the states that it pools itself."""
     stores: dict[int, ActivationStore | None] = {0: None, **before.features.boundaries}
-    if spec.model.head.pooling != "attention":
+    if spec.model.head.pooling != "attention" and not spec.training.cutmix:
         stores[chosen.backbone.num_blocks] = before.features.pooled_store
     return stores
 

@@ -19,6 +19,7 @@ from luthier.training.checkpoint import Saved
 from luthier.training.data import TrainingRows
 from luthier.training.early_stopping import EarlyStopping
 from luthier.training.fit_settings import FitSettings, count_steps, steps_per_epoch
+from luthier.training.mixing import draw_mixture
 from luthier.training.schedules import build_schedule, learning_rate_factor
 from luthier.training.step import Stepper, Update
 
@@ -106,7 +107,8 @@ class Course:
             schedule=self._schedule,
             gains=self.early_stopping.gains,
         )
-        update = self.stepper.update(self.rows, places, factor=factor)
+        mixture = draw_mixture(self.settings.mixing, seed=self.settings.seed, step=self.step, size=len(places))
+        update = self.stepper.update(self.rows, places, factor=factor, mixture=mixture)
         if not update.is_finite:
             self.skipped += 1
             if self.settings.on_divergence == "stop" or self.skipped >= MOST_SKIPPED:

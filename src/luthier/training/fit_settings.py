@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from luthier.training.methods.rung import Moves
+from luthier.training.mixing.mixture import NO_MIXING, MixingSettings
 from luthier.training.regularization import NO_PENALTIES, Penalties
 
 
@@ -19,6 +20,7 @@ class FitSettings:
         recompute: Whether the blocks that train keep only what enters them, and compute the rest again for the gradient:
             `on`, `off`, or `auto`, which begins it where a single example does not fit into memory.
         sampling: Whether an epoch sees every row once (`shuffled`), or as many of every class (`balanced`).
+        mixing: Whether examples are mixed with each other, and how strongly.
         ema_decay: Of the moving average of the weights that is evaluated and kept; 0 keeps the weights themselves.
     """
 
@@ -42,6 +44,7 @@ class FitSettings:
     block_decay: float = 1.0
     ema_decay: float = 0.0
     sampling: str = "shuffled"
+    mixing: MixingSettings = NO_MIXING
     on_divergence: str = "stop"
     recompute: str = "auto"
 

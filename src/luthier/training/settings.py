@@ -40,6 +40,10 @@ class TrainingSettings(Settings):
         "shuffled", description="What an epoch sees: every row once, or as many rows of every class (small ones repeated)"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Probability mass spread over the other labels")
+    mixup: float = Field(0.0, ge=0, description="Train on means of two examples and their labels, with this strength (0: off)")
+    cutmix: float = Field(
+        0.0, ge=0, description="Train on pictures with a piece of another pasted in, with this strength (0: off)"
+    )
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Drop rate in the backbone's blocks that train; not the head's (default: the model's own)"
     )

@@ -12,18 +12,21 @@ from torch import Tensor, nn
 
 from luthier.core.seeding import seed_for
 from luthier.errors import ResourceError
+from luthier.tasks.protocol import LossSum
 from luthier.training.averaging import AveragedWeights
 from luthier.training.data import TrainingRows
 from luthier.training.device import autocast
 from luthier.training.fit_settings import FitSettings
 from luthier.training.generators import gathered_states, generator_states, own_states, restore_generators
 from luthier.training.memory import free_memory, is_out_of_memory
+from luthier.training.mixing.batch import MixedBatch, shared_loss
+from luthier.training.mixing.mixture import Mixture
 from luthier.training.model import TunedModel
 from luthier.training.optimizer import build_groups, build_optimizer, set_learning_rate
 from luthier.training.processes import ALONE, Processes
 from luthier.training.regularization import Regularizer
 
-Loss = Callable[[Tensor, Tensor], Any]
+Loss = Callable[[Tensor, Tensor], LossSum]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,19 +82,22 @@ class Stepper:
         self._problems: list[str] = []
         self._regularizer = Regularizer(trainable, settings.penalties, pretrained=model.pretrained)
 
-    def update(self, rows: TrainingRows, places: Int[np.ndarray, " B"], *, factor: float) -> Update:
+    def update(
+        self, rows: TrainingRows, places: Int[np.ndarray, " B"], *, factor: float, mixture: Mixture | None = None
+    ) -> Update:
         """One optimizer update over a whole batch.
 
         Args:
             rows: Of the part.
             places: Which of them.
             factor: Of the peak learning rates.
+            mixture: How the examples are mixed with each other.
 
         Raises:
             ResourceError: not even one example fits into memory.
         """
         set_learning_rate(self.optimizer, factor)
-        total, weight = self.accumulate(rows, places)
+        total, weight = self.accumulate(rows, places, mixture)
         for parameter in self.trainable.values():
             if parameter.grad is not None:
                 parameter.grad /= weight
@@ -104,7 +110,9 @@ class Stepper:
             self.averaged.update()
         return update
 
-    def accumulate(self, rows: TrainingRows, places: Int[np.ndarray, " B"]) -> tuple[float, float]:
+    def accumulate(
+        self, rows: TrainingRows, places: Int[np.ndarray, " B"], mixture: Mixture | None = None
+    ) -> tuple[float, float]:
         """Leave the gradient of the sum of a batch's losses in the weights; returns that sum and the units it is over.
 
         Each process computes its share; then gradients, losses and units are summed over all of them.
@@ -112,13 +120,13 @@ class Stepper:
         Where memory is short, in whichever process, the same batch is begun again in micro-batches of half the size (from the
         same random state), so that effective batch, step count and schedule stay as they were.
         """
-        share = self.processes.share_of(places)
+        share = self.processes.share_of(np.arange(len(places)))
         while True:
             states = generator_states(self.settings.device)
             self.optimizer.zero_grad(set_to_none=True)
             total, weight, failure = 0.0, 0.0, ""
             try:
-                total, weight = self._backward(rows, share)
+                total, weight = self._backward(rows, places, share, mixture)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -134,20 +142,42 @@ class Stepper:
             free_memory(self.settings.device)
             restore_generators(states)
 
-    def _backward(self, rows: TrainingRows, places: Int[np.ndarray, " B"]) -> tuple[float, float]:
-        """The loss is summed over all units (examples, tokens, boxes) of the whole batch, however it is cut."""
+    def _backward(
+        self,
+        rows: TrainingRows,
+        places: Int[np.ndarray, " B"],
+        share: Int[np.ndarray, " b"],
+        mixture: Mixture | None,
+    ) -> tuple[float, float]:
+        """The loss is summed over all units (examples, tokens, boxes) of the whole batch, however it is cut.
+
+        Args:
+            share: The places of the batch that this process computes.
+        """
         self.model.training_mode()
         total = weight = 0.0
         with self.model.backbone.recomputing(self.model.boundary if self.recomputes else None):
-            for start in range(0, len(places), self.micro_batch):
-                batch = rows.batch(places[start : start + self.micro_batch])
-                with autocast(self.settings.device, self.settings.precision):
-                    outputs = self.model(batch.inputs, batch.stored)
-                part = self.loss(outputs, batch.targets)
-                part.sum.backward()
+            for start in range(0, len(share), self.micro_batch):
+                own = share[start : start + self.micro_batch]
+                part = (
+                    self._plain(rows, places[own]) if mixture is None else self._mixed(MixedBatch(rows, places, own, mixture))
+                )
+                part.sum.backward()  # type: ignore[no-untyped-call]
                 total += float(part.sum.detach())
                 weight += part.weight
         return total, weight
+
+    def _plain(self, rows: TrainingRows, places: Int[np.ndarray, " b"]) -> LossSum:
+        batch = rows.batch(places)
+        with autocast(self.settings.device, self.settings.precision):
+            outputs = self.model(batch.inputs, batch.stored)
+        return self.loss(outputs, batch.targets)
+
+    def _mixed(self, batch: MixedBatch) -> LossSum:
+        with autocast(self.settings.device, self.settings.precision):
+            outputs, share = batch.outputs(self.model)
+        first, second = (self.loss(outputs, targets) for targets in batch.targets)
+        return shared_loss(first, second, share)
 
     def _sum_gradients(self, having: Sequence[float]) -> None:
         """Sum over all processes; what had no gradient in any of them still has none, for the optimizer to leave it alone.

@@ -1,4 +1,4 @@
-"""What every task, method, loss, schedule and backbone must be. A member's test is a subclass of three lines.
+"""What every task, method, loss, mixing, schedule and backbone must be. A member's test is a subclass of three lines.
 
 class TestMyTask(TaskConformance):
     name = "my-task"
@@ -7,7 +7,15 @@ class TestMyTask(TaskConformance):
 from luthier.testing.conformance.backbones import BackboneConformance
 from luthier.testing.conformance.losses import LossConformance
 from luthier.testing.conformance.methods import MethodConformance
+from luthier.testing.conformance.mixings import MixingConformance
 from luthier.testing.conformance.schedules import ScheduleConformance
 from luthier.testing.conformance.tasks import TaskConformance
 
-__all__ = ["BackboneConformance", "LossConformance", "MethodConformance", "ScheduleConformance", "TaskConformance"]
+__all__ = [
+    "BackboneConformance",
+    "LossConformance",
+    "MethodConformance",
+    "MixingConformance",
+    "ScheduleConformance",
+    "TaskConformance",
+]
