@@ -106,7 +106,7 @@ def _is_excused(subject: Subject, name: str, places: Int[np.ndarray, " B"], *, r
         return False
     subject.model.zero_grad(set_to_none=True)
     outputs, targets = subject.outputs(few)
-    subject.loss(outputs, targets).sum.backward()
+    subject.loss(outputs, targets).sum.backward()  # type: ignore[no-untyped-call]
     return parameter.grad is not None and bool(parameter.grad.any())
 
 

@@ -55,7 +55,7 @@ def _overfit(subject: Subject, places: Int[np.ndarray, " B"], *, factor: float, 
             losses.append(float(part.sum.detach()) / part.weight)
         if not part.sum.isfinite() or losses[-1] <= wanted:
             break
-        (part.sum / part.weight).backward()
+        (part.sum / part.weight).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(list(subject.trainable.values()), settings.max_gradient_norm)
         optimizer.step()
     return [loss for loss in losses if math.isfinite(loss)] or [math.inf]
