@@ -17,12 +17,13 @@ from pydantic import Field, ValidationError
 from luthier.core.keys import Key, either, key_of, nearest_key
 from luthier.core.names import nearest_name
 from luthier.core.settings import Settings
-from luthier.core.yaml_text import YamlValue, parse_yaml, read_yaml, write_scalar
+from luthier.core.yaml_text import YamlValue, parse_yaml, read_yaml, write_block, write_scalar
 from luthier.data.settings import DataSettings
 from luthier.errors import SpecError, raise_together
 from luthier.evaluation.settings import EvaluationSettings
 from luthier.models.settings import HeadSettings, ModelSettings
 from luthier.output import OutputSettings
+from luthier.search.settings import SearchSettings
 from luthier.training.settings import TrainingSettings
 
 SECTIONS: Mapping[str, type[Settings]] = {
@@ -32,7 +33,9 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "training": TrainingSettings,
     "evaluation": EvaluationSettings,
     "output": OutputSettings,
+    "search": SearchSettings,
 }
+SEARCH = "search"  # the section that belongs to one verb
 
 # Keys whose values are the members of a family; it is imported when such a value is given.
 FAMILIES = {
@@ -40,6 +43,8 @@ FAMILIES = {
     "training.method": "luthier.training.methods:METHODS",
     "training.schedule": "luthier.training.schedules:SCHEDULES",
     "training.loss": "luthier.tasks.losses:LOSSES",
+    "search.sampler": "luthier.search.samplers:SAMPLERS",
+    "search.pruner": "luthier.search.pruners:PRUNERS",
 }
 
 # Keys whose values may carry an argument behind a colon that can be judged without a model: what makes the member, or refuses.
@@ -66,6 +71,7 @@ class TuneSpec(Settings):
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     output: OutputSettings = OutputSettings()
+    search: SearchSettings = SearchSettings()
 
     def value_of(self, key: Key) -> Any:
         """The value of one key."""
@@ -82,18 +88,26 @@ class TuneSpec(Settings):
         """
         return spec_of([Given(written=path, value=value) for path, value in values.items()], base=self)
 
-    def to_yaml(self) -> str:
-        """The spec in full, each key below a comment that says what it means."""
-        lines = ["# A Luthier spec. Run it with: luthier tune FILE"]
+    def to_yaml(self, *, spaces: Mapping[str, Any] | None = None) -> str:
+        """The spec in full, each key below a comment that says what it means; the section `search` only for a search.
+
+        Args:
+            spaces: Path -> what may vary, of the keys of a search that have no single value.
+        """
+        searches = spaces is not None
+        lines = [f"# A Luthier spec. Run it with: luthier {'search' if searches else 'tune'} FILE"]
         opened = ""
-        for key in all_keys():
+        for key in [key for key in all_keys() if key.section != SEARCH or searches]:
             words = key.section.split(".") if key.section else []
             indent = "  " * len(words)
             if key.section != opened:
                 lines += [*([""] if len(words) == 1 else []), f"{indent[2:]}{words[-1]}:"]
                 opened = key.section
             permitted = f" [{' | '.join(key.choices)}]" if len(key.choices) > 1 else ""
-            lines += [f"{indent}# {key.help}{permitted}", f"{indent}{key.name}: {write_scalar(self.value_of(key))}"]
+            lines.append(f"{indent}# {key.help}{permitted}")
+            space = (spaces or {}).get(key.path)
+            written = f"{key.name}: {write_scalar(self.value_of(key))}" if space is None else write_block({key.name: space})
+            lines += [f"{indent}{line}" for line in written.splitlines()]
         return "\n".join(lines) + "\n"
 
 
@@ -131,8 +145,24 @@ def all_keys() -> tuple[Key, ...]:
 
 @cache
 def settable_keys() -> tuple[Key, ...]:
-    """The keys that are flags and keywords: all but the sources, which stand for themselves, and the version."""
-    return tuple(key for key in all_keys() if key.path not in ("sources", "schema_version"))
+    """The keys that are flags and keywords of every verb: all but sources and version, and but those of the search."""
+    return tuple(key for key in all_keys() if key.path not in ("sources", "schema_version") and key.section != SEARCH)
+
+
+@cache
+def search_keys() -> tuple[Key, ...]:
+    """The keys that are flags and keywords of `luthier search` alone."""
+    return tuple(key for key in all_keys() if key.section == SEARCH)
+
+
+def refuse_search(spec: TuneSpec) -> None:
+    """Raise SpecError if a spec says something about a search, which no other verb can do anything about."""
+    said = [key for key in search_keys() if spec.value_of(key) != key.default]
+    if said:
+        raise SpecError(
+            f"{said[0].path} belongs to a search; this is a single run.",
+            remedy="luthier search, or leave the section 'search' out",
+        )
 
 
 def load_spec(path: str | Path) -> TuneSpec:
@@ -151,19 +181,24 @@ def parse_spec(text: str, *, name: str = "spec") -> TuneSpec:
         >>> parse_spec("sources: [tickets.csv]\\nmodel: minilm").model.name
         'minilm'
     """
-    return spec_of(_given(parse_yaml(text, name=name), name))
+    return spec_of(read_given(parse_yaml(text, name=name), name))
 
 
 def given_by_file(path: Path) -> list[Given]:
     """The values of a YAML file, not checked yet."""
-    return _given(read_yaml(path), str(path))
+    return read_given(read_yaml(path), str(path))
 
 
-def _given(items: Sequence[YamlValue], name: str) -> list[Given]:
+def read_given(items: Sequence[YamlValue], name: str) -> list[Given]:
+    """The values of YAML text called `name`, not checked yet.
+
+    Raises:
+        SpecError: the same key was given twice, in two ways of writing it.
+    """
     given = [Given(written=item.path, value=item.value, where=f"{name}, line {item.line}: ") for item in items]
     seen: dict[Key, Given] = {}
     for item in given:
-        if (key := _key_of(item)) and (first := seen.setdefault(key, item)) is not item:
+        if (key := key_meant(item)) and (first := seen.setdefault(key, item)) is not item:
             raise SpecError(
                 f"{item.where}'{item.written}' was given before, as '{first.written}'.", remedy="keep one of the two lines"
             )
@@ -215,7 +250,7 @@ def spec_of(given: Iterable[Given], *, base: TuneSpec | None = None, earlier: Se
     chosen: dict[Key, Given] = {}
     errors = list(earlier)
     for item in given:
-        key = _key_of(item)
+        key = key_meant(item)
         if key:
             chosen[key] = item
         elif not (item.written in SECTIONS and item.value is None):
@@ -242,7 +277,8 @@ def _refused_argument(key: Key, item: Given) -> SpecError | None:
     return None
 
 
-def _key_of(item: Given) -> Key | None:
+def key_meant(item: Given) -> Key | None:
+    """The key that a value was given for, if there is such a key."""
     written = "model.name" if item.style == "path" and item.written == "model" else item.written
     return next((key for key in all_keys() if written == _styled(key, item.style)), None)
 

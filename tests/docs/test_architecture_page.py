@@ -81,7 +81,7 @@ def imported() -> set[str]:
 
 
 # Modules that a declared package cannot work without, and brings along.
-COMES_WITH = {"annotated_types": "pydantic", "markupsafe": "jinja2", "threadpoolctl": "scikit-learn"}
+COMES_WITH = {"annotated_types": "pydantic", "markupsafe": "jinja2", "sqlalchemy": "optuna", "threadpoolctl": "scikit-learn"}
 MODULE_OF = {"pyyaml": "yaml", "scikit-learn": "sklearn", "pillow": "PIL"}
 
 

@@ -4,9 +4,10 @@ import ctypes
 import os
 import resource
 import signal
+import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -92,6 +93,40 @@ def available_memory_bytes() -> int:
     except OSError:
         pass
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def process_identity() -> dict[str, str | int]:
+    """What this process is known by to others: host (with the namespace of its process numbers), number, time of its start."""
+    return {"host": _host(), "pid": os.getpid(), "started": _start_of(os.getpid())}
+
+
+def is_surely_dead(identity: Mapping[str, object]) -> bool:
+    """Whether a process that gave its identity is known to have ended; of other hosts nothing is known.
+
+    Example:
+        >>> is_surely_dead(process_identity()), is_surely_dead({**process_identity(), "started": "never"})
+        (False, True)
+        >>> is_surely_dead({"host": "elsewhere", "pid": 1, "started": ""})
+        False
+    """
+    return identity.get("host") == _host() and _start_of(int(str(identity.get("pid", 0)))) != identity.get("started")
+
+
+def _host() -> str:
+    try:
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _start_of(pid: int) -> str:
+    """When a process began, in the kernel's own ticks; empty if there is none. A number is given again, its time is not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+            return "" if fields[0] in "ZX" else fields[19]
+    except OSError:
+        return ""
 
 
 def keep_freed_memory() -> None:

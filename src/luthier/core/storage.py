@@ -151,6 +151,17 @@ def locked_folder(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def taking_turns(path: Path) -> Iterator[None]:
+    """Wait for one's turn: of all processes of this machine that come here with the same file, one at a time is inside."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def cannot_write(path: Path, error: OSError) -> ResourceError:
     """The error for a write that failed: which path, why, how much space is free."""
     existing = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())

@@ -1,6 +1,6 @@
 """YAML from people, read safely: small, flat, without anchors, tags or repeated keys; every value knows its line."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ class YamlValue:
     line: int
 
 
-def read_yaml(path: Path) -> list[YamlValue]:
-    """The values of a YAML file, in order.
+def read_yaml(path: Path, *, whole: Collection[str] = ()) -> list[YamlValue]:
+    """The values of a YAML file, in order; `whole` as in `parse_yaml`.
 
     Raises:
         SpecError: the file is missing, too large, not UTF-8, or no plain YAML mapping.
@@ -41,15 +41,22 @@ def read_yaml(path: Path) -> list[YamlValue]:
         raise SpecError(f"{path} is not UTF-8: byte {error.start} is no letter.", remedy="save the file as UTF-8") from error
     except OSError as error:
         raise SpecError(f"Cannot read the spec {path}: {error.strerror}.", remedy="check the name of the file") from error
-    return parse_yaml(text, name=str(path))
+    return parse_yaml(text, name=str(path), whole=whole)
 
 
-def parse_yaml(text: str, *, name: str) -> list[YamlValue]:
+def parse_yaml(text: str, *, name: str, whole: Collection[str] = ()) -> list[YamlValue]:
     """The values of a YAML text, in order.
+
+    Args:
+        text: The YAML.
+        name: What messages call it.
+        whole: Paths whose mappings are values themselves, and not taken apart.
 
     Example:
         >>> [(item.path, item.value, item.line) for item in parse_yaml("task: auto\\ntraining:\\n  seed: 7", name="spec.yaml")]
         [('task', 'auto', 1), ('training.seed', 7, 3)]
+        >>> parse_yaml("training: {seed: {int: [1, 9]}}", name="spec.yaml", whole=["training.seed"])[0].value
+        {'int': [1, 9]}
 
     Raises:
         SpecError: it is not YAML, not a mapping, or uses what a spec needs not.
@@ -64,7 +71,7 @@ def parse_yaml(text: str, *, name: str) -> list[YamlValue]:
             return []
         if not isinstance(root, yaml.MappingNode):
             raise SpecError(f"{name} holds no 'key: value' lines.", remedy="sources: [tickets.csv]")
-        return list(_walk(loader, root, name=name))
+        return list(_walk(loader, root, name=name, whole=whole))
     except yaml.YAMLError as error:
         raise SpecError(f"{name}{_place_of(error)} is not valid YAML: {_first_line(error)}.", remedy="key: value") from error
     except ValueError as error:
@@ -86,6 +93,21 @@ def write_scalar(value: Any) -> str:
     return dumped.removesuffix("\n").removesuffix("\n...")
 
 
+def write_block(value: Mapping[str, Any]) -> str:
+    """A mapping as YAML over several lines, the innermost lists and mappings on one.
+
+    Example:
+        >>> print(write_block({"method": {"choice": {"probe": {}, "full": {"seed": [1, 2]}}}}))
+        method:
+          choice:
+            probe: {}
+            full:
+              seed: [1, 2]
+    """
+    dumped: str = yaml.safe_dump(value, default_flow_style=None, allow_unicode=True, width=float("inf"), sort_keys=False)
+    return dumped.rstrip("\n")
+
+
 def _refuse_dangers(text: str, name: str) -> None:
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
@@ -102,7 +124,9 @@ def _refuse_dangers(text: str, name: str) -> None:
             )
 
 
-def _walk(loader: yaml.SafeLoader, node: yaml.MappingNode, *, name: str, prefix: str = "") -> Iterator[YamlValue]:
+def _walk(
+    loader: yaml.SafeLoader, node: yaml.MappingNode, *, name: str, prefix: str = "", whole: Collection[str] = ()
+) -> Iterator[YamlValue]:
     seen: dict[Hashable, int] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
@@ -114,7 +138,11 @@ def _walk(loader: yaml.SafeLoader, node: yaml.MappingNode, *, name: str, prefix:
             )
         seen[key] = line
         if isinstance(value_node, yaml.MappingNode) and value_node.tag == "tag:yaml.org,2002:map":
-            yield from _walk(loader, value_node, name=name, prefix=f"{prefix}{key}.")
+            inner = list(_walk(loader, value_node, name=name, prefix=f"{prefix}{key}.", whole=whole))
+            if f"{prefix}{key}" in whole:
+                yield YamlValue(path=f"{prefix}{key}", value=loader.construct_object(value_node, deep=True), line=line)
+            else:
+                yield from inner
         else:
             yield YamlValue(path=f"{prefix}{key}", value=loader.construct_object(value_node, deep=True), line=line)
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from luthier.core.progress import Observer
 from luthier.pipeline.prepare import check
-from luthier.pipeline.records import CheckResult, Plan, Run
+from luthier.pipeline.records import CheckResult, Plan, Run, Search
 from luthier.spec import TuneSpec
 
 if TYPE_CHECKING:
     from luthier.models.backbone import Backbone
 
-__all__ = ["CheckResult", "Plan", "Run", "check", "plan", "resume", "tune"]
+__all__ = ["CheckResult", "Plan", "Run", "Search", "check", "plan", "resume", "tune"]
 
 
 def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbone | None" = None) -> Run:

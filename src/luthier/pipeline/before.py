@@ -20,7 +20,7 @@ from luthier.errors import ResourceError
 from luthier.evaluation.display import format_score
 from luthier.evaluation.records import Predictions
 from luthier.features.passes import Features, PassSettings, compute_features, plan_boundary, to_device
-from luthier.features.probe import Probe, fit_probe
+from luthier.features.probe import PENALTIES, Probe, fit_probe
 from luthier.features.store import StoreType, refusal, trim
 from luthier.models.backbone import Backbone
 from luthier.pipeline.choose import Chosen
@@ -71,22 +71,14 @@ def measure_before(
     Of several processes one on each machine runs the pass, and the main process alone does the rest; the others get its probe.
     """
     observer.stage("Measure before")
-    rehearse(chosen)
-    settings, decision, boundaries = choose_store(spec, chosen, rungs)
-    observer.decided(decision)
-    wanted = {boundary: stored_rows(chosen) for boundary in processes.decided(sorted(boundaries))}
-    with _naming_the_cache(), processes.one_at_a_machine_first(), working_alone(chosen):
-        features = compute_features(chosen.backbone, chosen.inputs, settings, boundary_rows=wanted, observer=observer)
-        trim(settings.root, limit_bytes=STORE_LIMIT_BYTES)
-    if features.reused:
-        observer.note("the model's features of these rows were found on disk")
+    features, decision = measure_frozen(spec, chosen, rungs, observer=observer, processes=processes)
     test: dict[str, Predictions] = {}
     cost, probe = {"probe": features.cost}, None
     if processes.is_main:
         with working_alone(chosen):
             test, cost = _baselines(prepared, chosen, features.pooled, features.cost, spec.training.seed)
             watch = Stopwatch()
-            probe = _fit_probe(spec, chosen, features)
+            probe = measure_probe(spec, chosen, features)
             cost["probe"] = features.cost + watch.read()
     probe = share_probe(probe, processes)
     test["probe"] = predictions_of(prepared, chosen, "test", probe.logits(features.pooled[chosen.parts["test"]]))
@@ -96,13 +88,32 @@ def measure_before(
     return Before(features=features, probe=probe, test=test, validation=validation, cost=cost, decisions=[decision])
 
 
-def _fit_probe(spec: TuneSpec, chosen: Chosen, features: Features) -> Probe:
+def measure_frozen(
+    spec: TuneSpec, chosen: Chosen, rungs: Sequence[Rung], *, observer: Observer, processes: Processes = ALONE
+) -> tuple[Features, Decision[str]]:
+    """The one pass through the frozen model: pooled features, and what enters each block from which some rung starts."""
+    rehearse(chosen)
+    settings, decision, boundaries = choose_store(spec, chosen, rungs)
+    observer.decided(decision)
+    wanted = {boundary: stored_rows(chosen) for boundary in processes.decided(sorted(boundaries))}
+    with _naming_the_cache(), processes.one_at_a_machine_first(), working_alone(chosen):
+        features = compute_features(chosen.backbone, chosen.inputs, settings, boundary_rows=wanted, observer=observer)
+        trim(settings.root, limit_bytes=STORE_LIMIT_BYTES)
+    if features.reused:
+        observer.note("the model's features of these rows were found on disk")
+    return features, decision
+
+
+def measure_probe(spec: TuneSpec, chosen: Chosen, features: Features) -> Probe:
+    """The probe on train, with the penalty asked for or the best of several on validation."""
+    train, validation = chosen.parts["train"], chosen.parts["validation"]
     return fit_probe(
-        (features.pooled[chosen.parts["train"]], chosen.targets[chosen.parts["train"]]),
-        (features.pooled[chosen.parts["validation"]], chosen.targets[chosen.parts["validation"]]),
+        (features.pooled[train], chosen.targets[train]),
+        (features.pooled[validation], chosen.targets[validation]),
         num_labels=len(chosen.state.labels),
         normalize=True,
         class_weights=probe_weights(spec.training, chosen),
+        penalties=PENALTIES if spec.training.probe_penalty is None else (spec.training.probe_penalty,),
     )
 
 

@@ -22,7 +22,7 @@ from luthier.data.keys import input_keys
 from luthier.data.load import load_source
 from luthier.data.split import Split, parse_fractions, split
 from luthier.pipeline.records import CheckResult
-from luthier.spec import TuneSpec
+from luthier.spec import TuneSpec, refuse_search
 from luthier.tasks import choose_task
 from luthier.tasks.protocol import Task
 
@@ -57,6 +57,7 @@ class Prepared:
 
 def load(spec: TuneSpec, *, require_target: bool = True) -> Loaded:
     """Read the sources and infer what their columns are."""
+    refuse_search(spec)
     source = load_source(spec.sources, spec.data)
     schema, decisions = infer_schema(source.table, spec.data, name=source.name, require_target=require_target)
     dataset = Dataset(name=source.name, table=source.table, schema=schema, parts=source.parts, files=source.files)

@@ -10,6 +10,8 @@ from luthier.data.findings import Finding
 from luthier.data.schema import Column
 from luthier.evaluation.card import EvidenceCard
 from luthier.evaluation.records import Metrics
+from luthier.search.records import SearchRecord
+from luthier.spec import TuneSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,23 @@ class Run:
     def verdict(self) -> str:
         """`keep`, `keep with care` or `do not keep`."""
         return self.card.metrics.verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """A search whose budget is spent.
+
+    Attributes:
+        folder: The search folder.
+        spec: The best values as a plain spec: `best.yaml`.
+        record: All trials and what they say.
+        run: The final run with the best values; None if it was not asked for, or another process has it.
+    """
+
+    folder: Path
+    spec: TuneSpec
+    record: SearchRecord
+    run: Run | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -184,7 +184,7 @@ def open_run_folder(
             it goes on from was made from something else.
         ResourceError: it cannot be made.
     """
-    path = Path(spec.output.out) if spec.output.out else _new_path(name)
+    path = Path(spec.output.out) if spec.output.out else new_path(name)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -197,11 +197,11 @@ def open_run_folder(
             folder.go_on()
         else:
             refuse_taken_folder(spec)
-            _empty(path)
+            empty(path)
         yield folder
 
 
-def _new_path(name: str) -> Path:
+def new_path(name: str) -> Path:
     """A folder that nothing has: named by the data and the time."""
     path = Path(f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
     others = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
@@ -232,7 +232,8 @@ def is_run_folder(path: Path) -> bool:
     return path.is_dir() and (path / SPEC).is_file()
 
 
-def _empty(path: Path) -> None:
+def empty(path: Path) -> None:
+    """Remove everything in a folder."""
     import shutil
 
     for item in path.iterdir():

@@ -29,7 +29,7 @@ from luthier.tasks.protocol import HeadOrigin
 from luthier.training.checkpoint import shared_state
 from luthier.training.data import TrainingRows
 from luthier.training.fit_settings import FitSettings
-from luthier.training.loop import FitResult, Objective, Record, Supervision, fit
+from luthier.training.loop import FitResult, Judge, Objective, Record, Supervision, fit
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
 from luthier.training.preflight import SelfTest
@@ -83,6 +83,7 @@ class Workbench:
         is_resumed: Whether the journal already tells of the probe: the run goes on from a saved state.
         processes: Those that train together; the main process's choices are everyone's.
         self_test: What is tested before the first step of each rung; None to leave it out.
+        judge: Is told each evaluation of a rung, and may raise to end it.
     """
 
     parts: Mapping[int, tuple[TrainingRows, TrainingRows]]
@@ -102,6 +103,7 @@ class Workbench:
     self_test: SelfTest | None = None
     budget_seconds: float | None = None
     processes: Processes = ALONE
+    judge: Judge | None = None
 
     def supervision(self, name: str) -> Supervision:
         """Who watches over one training; its events bear its name."""
@@ -111,7 +113,12 @@ class Workbench:
 
         checkpoints = self.shelf.checkpoints(name) if self.shelf is not None else None
         return Supervision(
-            observer=self.observer, record=record, stop=self.stop, checkpoints=checkpoints, processes=self.processes
+            observer=self.observer,
+            record=record,
+            stop=self.stop,
+            checkpoints=checkpoints,
+            processes=self.processes,
+            judge=self.judge,
         )
 
     def rows(self, boundary: int) -> tuple[TrainingRows, TrainingRows]:

@@ -27,6 +27,7 @@ from luthier.training.step import Loss, Stepper, Update
 Score = Callable[[Float[np.ndarray, "N C"]], Mapping[str, float]]
 Record = Callable[[Mapping[str, Any]], None]
 Parts = Callable[[int], tuple[TrainingRows, TrainingRows]]
+Judge = Callable[[float, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ class Supervision:
         stop: Looked at after each step, and during each evaluation.
         checkpoints: Where the training saves itself, and goes on from if something whole is there; the main process's count.
         processes: Those that train together.
+        judge: Is told each evaluation as (share of the steps that are done, scores), and may raise to end the training.
     """
 
     observer: Observer
@@ -68,6 +70,7 @@ class Supervision:
     stop: StopRequest
     checkpoints: Checkpoints | None = None
     processes: Processes = ALONE
+    judge: Judge | None = None
 
     def resume(self, course: Course) -> None:
         """Go on from the newest whole state, if there is one."""
@@ -207,6 +210,8 @@ def _evaluate(course: Course, validation: TrainingRows, *, objective: Objective,
         is_best = course.judge(outputs, scores, signed=signed)
     event = {"event": "evaluation", "step": course.step, "epoch": course.epoch, "scores": scores, "best": is_best}
     supervision.record(event)
+    if supervision.judge is not None:
+        supervision.judge(course.step / course.num_steps, scores)
 
 
 def predict_rows(

@@ -27,6 +27,9 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay (L2) of matrices; biases and norms have none")
     l1: float = Field(0.0, ge=0, description="L1 penalty on the head: small weights become exactly zero")
     l2: float = Field(0.0, ge=0, description="L2 penalty on every matrix that trains, as a part of the loss")
+    probe_penalty: float | None = Field(
+        None, gt=0, description="L2 penalty of the probe's weights (default: the best of six on validation)"
+    )
     towards_pretrained: float = Field(
         0.0, ge=0, description="Pull of the backbone's weights back to the pre-trained ones (L2-SP)"
     )

@@ -1,0 +1,16 @@
+"""Random: every trial is drawn from the space, whatever the others gave.
+
+Use when: many machines work at once, or the trials are to say something about the whole space and not only its best corner.
+Cost: nothing. Suggested values: as many trials as you can pay for.
+Source: Bergstra & Bengio 2012, "Random search for hyper-parameter optimization".
+"""
+
+from optuna.samplers import BaseSampler, RandomSampler
+
+from luthier.search.samplers.by_trial import SamplerByTrial
+from luthier.search.space import Space
+
+
+def make_sampler(space: Space, seed: int) -> BaseSampler:
+    """Nothing is learnt."""
+    return SamplerByTrial(lambda own: RandomSampler(seed=own), seed=seed)
