@@ -142,6 +142,7 @@ def test_a_run_repeats_itself_to_the_last_bit_of_its_losses(
         ("dropout", 0.5),
         ("label_smoothing", 0.3),
         ("loss", "focal"),
+        ("ewc", 1e4),
         ("mixup", 0.4),
         ("sampling", "balanced"),
         ("weight_decay", 10.0),

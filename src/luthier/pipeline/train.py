@@ -177,8 +177,9 @@ def _fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
         on_divergence=settings.on_divergence,
         recompute=settings.gradient_checkpointing,
         sampling=settings.sampling,
+        soup=settings.soup,
         mixing=MixingSettings(mixup=settings.mixup, cutmix=settings.cutmix),
-        penalties=Penalties(l1=settings.l1, l2=settings.l2, towards_pretrained=settings.towards_pretrained),
+        penalties=Penalties(l1=settings.l1, l2=settings.l2, towards_pretrained=settings.towards_pretrained, ewc=settings.ewc),
     )
 
 

@@ -21,6 +21,7 @@ from luthier.training.early_stopping import EarlyStopping
 from luthier.training.fit_settings import FitSettings, count_steps, steps_per_epoch
 from luthier.training.mixing import draw_mixture
 from luthier.training.schedules import build_schedule, learning_rate_factor
+from luthier.training.soup import Larder
 from luthier.training.step import Stepper, Update
 
 MOST_SKIPPED = 10  # steps in a row without a number: then the training has diverged, whatever the policy
@@ -54,6 +55,7 @@ class Course:
         losses: Of each step, without penalties; NaN for those that were skipped.
         evaluated: The step after which validation was last scored; -1 before that.
         best: The best evaluation so far.
+        larder: Copies of the best few states, for a mean of them.
     """
 
     def __init__(self, stepper: Stepper, rows: TrainingRows, settings: FitSettings) -> None:
@@ -62,6 +64,7 @@ class Course:
         self.step, self.evaluated, self.skipped = 0, -1, 0
         self.losses: list[float] = []
         self.best: Best | None = None
+        self.larder = Larder(settings.soup)
         self.num_steps = count_steps(len(rows.rows), settings)
         self.steps_per_epoch = steps_per_epoch(len(rows.rows), settings)
         self._evaluate_every = max(1, self.steps_per_epoch // settings.evaluations_per_epoch)
@@ -127,6 +130,7 @@ class Course:
         """
         self.evaluated = self.step
         self.early_stopping.update(signed)
+        self.larder.offer(self.step, signed, self.stepper.trainable)
         if self.early_stopping.is_best:
             weights = {name: item.detach().clone() for name, item in self.stepper.trainable.items()}
             self.best = Best(step=self.step, scores=dict(scores), outputs=outputs, weights=weights)
@@ -152,13 +156,13 @@ class Course:
         return f"step-{self.step:08}" + ("-evaluated" if self.evaluated == self.step else "")
 
     def num_bytes(self) -> int:
-        """About the size of a state: weights, two moments of each, and those of the best step."""
-        return 4 * sum(item.nbytes for item in self.stepper.trainable.values())
+        """About the size of a state: weights, two moments of each, those of the best step and of the best few."""
+        return (4 + len(self.larder.candidates)) * sum(item.nbytes for item in self.stepper.trainable.values())
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """All tensors that `load` puts back, by file."""
         best = {} if self.best is None else {**self.best.weights, OUTPUTS: torch.from_numpy(self.best.outputs)}
-        return {**self.stepper.tensors(), "best": best}
+        return {**self.stepper.tensors(), "best": best, "larder": self.larder.tensors()}
 
     def state(self) -> dict[str, Any]:
         """Everything else that `load` puts back, as JSON."""
@@ -170,6 +174,7 @@ class Course:
             "losses": self.losses,
             "early_stopping": self.early_stopping.state(),
             "best": best,
+            "larder": self.larder.state(),
             "micro_batch": self.stepper.micro_batch,
             "recomputes": self.stepper.recomputes,
             "cost": self.cost,
@@ -188,6 +193,7 @@ class Course:
             weights = {name: value for name, value in saved.tensors["best"].items() if name != OUTPUTS}
             outputs = saved.tensors["best"][OUTPUTS].numpy()
             self.best = Best(step=state["best"]["step"], scores=state["best"]["scores"], outputs=outputs, weights=weights)
+        self.larder.load(saved.tensors["larder"], state["larder"])
         self._cost_before, self._watch = from_plain(Cost, state["cost"]), Stopwatch()
         self._batches = self._batches_from(self.step)
 

@@ -19,6 +19,7 @@ class FitSettings:
         on_divergence: What a loss or gradient that is no number does: `stop` ends the training, `skip` leaves that step out.
         recompute: Whether the blocks that train keep only what enters them, and compute the rest again for the gradient:
             `on`, `off`, or `auto`, which begins it where a single example does not fit into memory.
+        soup: Of how many of the best states a mean is tried at the end.
         sampling: Whether an epoch sees every row once (`shuffled`), or as many of every class (`balanced`).
         mixing: Whether examples are mixed with each other, and how strongly.
         ema_decay: Of the moving average of the weights that is evaluated and kept; 0 keeps the weights themselves.
@@ -43,6 +44,7 @@ class FitSettings:
     penalties: Penalties = NO_PENALTIES
     block_decay: float = 1.0
     ema_decay: float = 0.0
+    soup: int = 0
     sampling: str = "shuffled"
     mixing: MixingSettings = NO_MIXING
     on_divergence: str = "stop"

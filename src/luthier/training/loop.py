@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from luthier.core.names import count_of
 from luthier.core.process import Cost, StopRequest
 from luthier.core.progress import Observer, counted
 from luthier.errors import DivergedError, ResourceError, Stopped
+from luthier.evaluation.display import format_score
 from luthier.evaluation.records import Direction
 from luthier.training.checkpoint import Checkpoints, shared_state
 from luthier.training.course import Best, Course, restore_weights
@@ -22,6 +24,7 @@ from luthier.training.fit_settings import FitSettings
 from luthier.training.memory import free_memory, is_out_of_memory
 from luthier.training.model import TunedModel
 from luthier.training.processes import ALONE, Processes
+from luthier.training.soup import stir
 from luthier.training.step import Loss, Stepper, Update
 
 Score = Callable[[Float[np.ndarray, "N C"]], Mapping[str, float]]
@@ -73,7 +76,7 @@ class Supervision:
     judge: Judge | None = None
 
     def resume(self, course: Course) -> None:
-        """Go on from the newest whole state, if there is one."""
+        """Go on from the newest whole state; where there is none, measure what must be known before the first step."""
         saved = shared_state(self.checkpoints.newest() if self.checkpoints is not None else None, self.processes)
         if saved is not None:
             course.load(saved)
@@ -84,6 +87,9 @@ class Supervision:
                     "the same steps, not the same bits.",
                     level="warning",
                 )
+        elif importance := course.stepper.begin(course.rows):
+            self.record(importance.event())
+            self.observer.note(f"{importance} in {importance.seconds:.1f} s")
 
     def after_step(self, course: Course) -> None:
         """Tell what memory has made necessary; save when it is time, and whenever the user asks to stop.
@@ -168,6 +174,7 @@ def fit(
                     observer.advance(1, f"loss {update.loss:.3f}")
                 supervision.after_step(course)
         if course.best is not None:
+            _average_best(course, validation, objective=objective, supervision=supervision)
             restore_weights(trainable, course.best.weights)
     supervision.refuse_stopped(course)
     assert course.best is not None
@@ -195,23 +202,58 @@ def starting(model: TunedModel, train: TrainingRows) -> AbstractContextManager[N
 def _evaluate(course: Course, validation: TrainingRows, *, objective: Objective, supervision: Supervision) -> None:
     """Score validation; if the user asks to stop meanwhile, leave it for the next time."""
     with course.stepper.averaged.applied():
-        outputs = predict_rows(
-            course.stepper.model, validation, course.settings, stop=supervision.stop, processes=supervision.processes
-        )
-        if outputs is None:
+        look = _look(course, validation, objective=objective, supervision=supervision)
+        if look is None:
             return
-        if not np.isfinite(outputs).all():
-            raise DivergedError(
-                f"The model's outputs on validation are no numbers after step {course.step:,}.",
-                remedy=f"--learning-rate {course.settings.learning_rate / 10:g}",
-            )
-        scores = objective.score(outputs)
-        signed = supervision.processes.of_main(objective.sign * scores[objective.primary])
+        outputs, scores, signed = look
         is_best = course.judge(outputs, scores, signed=signed)
     event = {"event": "evaluation", "step": course.step, "epoch": course.epoch, "scores": scores, "best": is_best}
     supervision.record(event)
     if supervision.judge is not None:
         supervision.judge(course.step / course.num_steps, scores)
+
+
+def _look(
+    course: Course, validation: TrainingRows, *, objective: Objective, supervision: Supervision
+) -> tuple[Float[np.ndarray, "N C"], Mapping[str, float], float] | None:
+    """Outputs on validation, their scores and the one that decides, more of it better; None if asked to stop meanwhile."""
+    outputs = predict_rows(
+        course.stepper.model, validation, course.settings, stop=supervision.stop, processes=supervision.processes
+    )
+    if outputs is None:
+        return None
+    if not np.isfinite(outputs).all():
+        raise DivergedError(
+            f"The model's outputs on validation are no numbers after step {course.step:,}.",
+            remedy=f"--learning-rate {course.settings.learning_rate / 10:g}",
+        )
+    scores = objective.score(outputs)
+    return outputs, scores, supervision.processes.of_main(objective.sign * scores[objective.primary])
+
+
+def _average_best(course: Course, validation: TrainingRows, *, objective: Objective, supervision: Supervision) -> None:
+    """Let a mean of the best few states be the best, if it is no worse on validation."""
+    candidates, best = course.larder.candidates, course.best
+    if len(candidates) < 2 or best is None or supervision.stop.is_agreed:
+        return
+
+    def taste(weights: Mapping[str, Tensor]) -> tuple[float, Best] | None:
+        restore_weights(course.stepper.trainable, weights)
+        look = _look(course, validation, objective=objective, supervision=supervision)
+        if look is None:
+            return None
+        return look[2], Best(step=best.step, scores=look[1], outputs=look[0], weights=weights)
+
+    stirred = stir(candidates, best, taste)
+    if stirred is None:
+        supervision.after_step(course)
+        return
+    chosen, course.best = stirred
+    event = {"event": "soup", "step": course.step, "steps": [one.step for one in chosen], "tried": len(candidates)}
+    supervision.record({**event, "scores": course.best.scores, "single": best.scores})
+    mean, single = (format_score(objective.primary, one.scores[objective.primary]) for one in (course.best, best))
+    said = f"the mean of {len(chosen)} states has {objective.primary} {mean} on validation, the best state alone {single}"
+    supervision.observer.note(f"soup: {said}" if len(chosen) > 1 else "soup: no mean is as good as the best state alone")
 
 
 def predict_rows(

@@ -1,4 +1,4 @@
-"""Penalties on weights: L1 with exact zeros, L2, elastic net (both), and a pull back to the pre-trained weights (L2-SP).
+"""Penalties on weights: L1 with exact zeros, L2, elastic net (both), pulls back to the pre-trained weights (L2-SP, EWC).
 
 Use when: few rows. `l1` to see which of the head's features matter, `l2` or `towards_pretrained` where validation falls while
 training still gets better, `towards_pretrained` also against forgetting.
@@ -24,11 +24,13 @@ class Penalties:
         l1: Of the sum of absolute weights of the head.
         l2: Of half the sum of squares of every matrix that trains (unlike `weight_decay`, a part of the loss).
         towards_pretrained: Of half the squared distance of the backbone's trained weights from the pre-trained ones.
+        ewc: Of the same with each square times the weight's importance (`importance.py`).
     """
 
     l1: float = 0.0
     l2: float = 0.0
     towards_pretrained: float = 0.0
+    ewc: float = 0.0
 
 
 NO_PENALTIES = Penalties()
@@ -56,9 +58,15 @@ class Regularizer:
         matrices = {name: item for name, item in trainable.items() if item.ndim >= 2}
         self._matrices = matrices if penalties.l2 else {}
         self._sparse = {name: item for name, item in matrices.items() if name.startswith("head.")} if penalties.l1 else {}
-        self._anchored = {}
-        if penalties.towards_pretrained:
-            self._anchored = {name: (item, pretrained[name]) for name, item in trainable.items() if name in pretrained}
+        anchored = {name: (item, pretrained[name]) for name, item in trainable.items() if name in pretrained}
+        self._anchored = anchored if penalties.towards_pretrained else {}
+        self._held = anchored if penalties.ewc else {}
+        self.importance: Mapping[str, Tensor] = {}
+
+    @property
+    def held(self) -> dict[str, nn.Parameter]:
+        """What EWC holds, by name; how strongly is put into `importance` before the first step."""
+        return {name: item for name, (item, _) in self._held.items()}
 
     @torch.no_grad()
     def add_gradients(self) -> None:
@@ -69,6 +77,10 @@ class Regularizer:
         for item, anchor in self._anchored.values():
             if item.grad is not None:
                 item.grad.add_(item - anchor, alpha=self.penalties.towards_pretrained)
+
+        for name, (item, anchor) in self._held.items():
+            if item.grad is not None:
+                item.grad.addcmul_(self.importance[name], item - anchor, value=self.penalties.ewc)
 
     @torch.no_grad()
     def shrink(self, groups: Sequence[Mapping[str, Any]]) -> None:

@@ -33,6 +33,9 @@ class TrainingSettings(Settings):
     towards_pretrained: float = Field(
         0.0, ge=0, description="Pull of the backbone's weights back to the pre-trained ones (L2-SP)"
     )
+    ewc: float = Field(
+        0.0, ge=0, description="The same pull, on each weight as strong as the pre-trained model's answers depend on it (EWC)"
+    )
     loss: str = Field(
         "cross-entropy", description="What training lowers: cross-entropy, or focal:GAMMA, which counts easy rows less"
     )
@@ -55,6 +58,9 @@ class TrainingSettings(Settings):
         ge=0,
         lt=1,
         description="Keep a moving average of the weights over the steps, with this decay (0: the weights themselves)",
+    )
+    soup: int = Field(
+        0, ge=0, description="At the end, try means of the best states, so many of them at most (each a copy in memory; 0: off)"
     )
     max_gradient_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm")
     on_divergence: Literal["stop", "skip"] = Field(

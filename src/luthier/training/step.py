@@ -18,6 +18,7 @@ from luthier.training.data import TrainingRows
 from luthier.training.device import autocast
 from luthier.training.fit_settings import FitSettings
 from luthier.training.generators import gathered_states, generator_states, own_states, restore_generators
+from luthier.training.importance import Importance, measure_importance
 from luthier.training.memory import free_memory, is_out_of_memory
 from luthier.training.mixing.batch import MixedBatch, shared_loss
 from luthier.training.mixing.mixture import Mixture
@@ -81,6 +82,16 @@ class Stepper:
         self.averaged = AveragedWeights(trainable, decay=settings.ema_decay)
         self._problems: list[str] = []
         self._regularizer = Regularizer(trainable, settings.penalties, pretrained=model.pretrained)
+
+    def begin(self, rows: TrainingRows) -> Importance | None:
+        """Measure what a penalty needs to know of the model as it starts; returns it, if there is any."""
+        if not self._regularizer.held:
+            return None
+        importance = measure_importance(
+            self.model, self._regularizer.held, rows, seed=self.settings.seed, processes=self.processes
+        )
+        self._regularizer.importance = importance.values
+        return importance
 
     def update(
         self, rows: TrainingRows, places: Int[np.ndarray, " B"], *, factor: float, mixture: Mixture | None = None
@@ -225,6 +236,7 @@ class Stepper:
             "weights": {name: parameter.detach() for name, parameter in self.trainable.items()},
             "optimizer": optimizer,
             "average": self.averaged.tensors(),
+            "importance": dict(self._regularizer.importance),
             "generators": gathered_states(self.settings.device, self.processes),
         }
 
@@ -240,6 +252,8 @@ class Stepper:
             is_number = value.dtype == torch.float64 and value.ndim == 0
             self.optimizer.state[parameter][key] = value.item() if is_number else _as_beside(value, parameter)
         self.averaged.load(tensors["average"])
+        held = self._regularizer.held
+        self._regularizer.importance = {name: tensors["importance"][name].to(item.device) for name, item in held.items()}
         restore_generators(own_states(tensors["generators"], self.settings.device, self.processes))
 
 

@@ -21,6 +21,7 @@ from luthier.testing.backbones import tiny_backbone
 from luthier.testing.inputs import family_inputs
 from luthier.training.data import TrainingRows
 from luthier.training.fit_settings import FitSettings
+from luthier.training.mixing.mixture import MixingSettings
 from luthier.training.model import TunedModel
 from luthier.training.regularization import Penalties
 
@@ -75,8 +76,22 @@ def test_at_every_step(boundary: int, build: Callable[..., Training]) -> None:
         {"block_decay": 0.5, "penalties": Penalties(l1=0.01, l2=0.01, towards_pretrained=0.1)},
         {"recompute": "on"},
         {"precision": "bfloat16"},
+        {"soup": 3, "evaluations_per_epoch": 3},
+        {"penalties": Penalties(ewc=1e3)},
+        {"mixing": MixingSettings(mixup=0.5), "sampling": "balanced"},
     ],
-    ids=["average", "plateau", "early stopping", "micro-batches", "penalties", "recomputed blocks", "bfloat16"],
+    ids=[
+        "average",
+        "plateau",
+        "early stopping",
+        "micro-batches",
+        "penalties",
+        "recomputed blocks",
+        "bfloat16",
+        "soup",
+        "importance",
+        "mixtures",
+    ],
 )
 def test_with_all_that_a_state_must_hold(change: dict[str, object], build: Callable[..., Training]) -> None:
     some_ways(build, change=change)
