@@ -1,4 +1,4 @@
-"""Writes the pages made from the code: one per method from its method card; settings, checks, measures, schedules.
+"""Writes the pages made from the code: one per method from its card; settings, checks, measures, schedules, regularisers.
 
     python docs/make_pages.py              after changing a method card, a setting, a check or a measure
     python docs/make_pages.py demo-run     also puts the evidence card of that run into README.md
@@ -9,6 +9,7 @@ A test holds that the pages in the repository are what this script writes.
 import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from luthier.core.keys import Key
@@ -36,6 +37,7 @@ def pages() -> dict[str, str]:
         "reference/checks.md": checks_page,
         "reference/measures.md": measures_page,
         "reference/schedules.md": schedules_page,
+        "reference/regularisers.md": regularisers_page,
     }
     return {f"methods/{name}.md": method_page(name) for name in METHODS} | {path: make() for path, make in made.items()}
 
@@ -44,7 +46,7 @@ def method_page(name: str) -> str:
     """The page of a method: its card, what it does to a model of six blocks, how to ask for it."""
     card = sys.modules[METHODS[name].__module__].__doc__ or ""
     first, _, rest = card.partition("\n\n")
-    facts = [part.strip() for part in LABEL.split(" ".join(rest.split())) if part.strip()]
+    facts = _facts(rest)
     rung = build_rung(getattr(sys.modules[METHODS[name].__module__], "EXAMPLE", name), num_blocks=EXAMPLE_BLOCKS)
     lines = [f"# Method: {name}", "", " ".join(first.split()), ""]
     lines += [re.sub(r"^([^:]+): (.)", lambda m: f"- **{m[1]}:** {m[2]}", fact) for fact in facts]
@@ -137,6 +139,42 @@ def schedules_page() -> str:
         shape = " ".join(f"{schedule(place / 8, ()):.2g}" for place in range(9))
         lines += ["", f"## {name}", "", " ".join(first.split()), "", f"    {shape}", "", " ".join(rest.split())]
     return "\n".join(lines) + "\n"
+
+
+# Title -> module whose docstring is its card, and the flags that ask for it.
+REGULARISERS = {
+    "Penalties on weights": ("luthier.training.regularization", "`--weight-decay`, `--l1`, `--l2`, `--towards-pretrained`"),
+    "EWC": ("luthier.training.importance", "`--ewc`"),
+    "Dropout": ("luthier.training.dropout", "`--dropout`, `--head-dropout`"),
+    "Mixup": ("luthier.training.mixing.mixup", "`--mixup`"),
+    "CutMix": ("luthier.training.mixing.cutmix", "`--cutmix`"),
+    "Cross-entropy and label smoothing": ("luthier.tasks.losses.cross_entropy", "`--loss cross-entropy`, `--label-smoothing`"),
+    "Focal loss": ("luthier.tasks.losses.focal", "`--loss focal:GAMMA`"),
+    "Balanced classes": ("luthier.training.balance", "`--class-weights balanced`, `--sampling balanced`"),
+    "Averages of weights": ("luthier.training.averaging", "`--ema-decay`"),
+    "Greedy soup": ("luthier.training.soup", "`--soup`"),
+    "Heads": ("luthier.models.heads", "`--head-layers`, `--head-width`, `--head-activation`, `--head-pooling`"),
+    "Fewer blocks": ("luthier.models.truncate", "`--keep-blocks`"),
+}
+
+
+def regularisers_page() -> str:
+    """The card of everything that keeps a model from learning by heart."""
+    lines = [
+        "# Regularisers",
+        "",
+        "The card of each means against learning by heart: when to use it, what it costs, values to start from, and where it",
+        "comes from. [Regularise](../regularise.md) says which to try first.",
+    ]
+    for title, (module, flags) in REGULARISERS.items():
+        first, _, rest = (import_module(module).__doc__ or "").partition("\n\n")
+        lines += ["", f"## {title}", "", " ".join(first.split()), "", f"- **Flags:** {flags}"]
+        lines += [re.sub(r"^([^:]+): (.)", lambda m: f"- **{m[1]}:** {m[2]}", fact) for fact in _facts(rest)]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(card: str) -> list[str]:
+    return [part.strip() for part in LABEL.split(" ".join(card.split())) if part.strip()]
 
 
 def _row(*cells: str) -> str:

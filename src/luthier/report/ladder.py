@@ -31,6 +31,7 @@ class Rung:
         steps: (step, training loss), in order of step.
         score: Validation score at its best step; None if the rung did not finish.
         zero_weights: How many of the head's weights an L1 penalty has made zero, of how many; None without one.
+        averaged: Of how many states its weights are the mean, of how many that were tried; None where none was.
         checks: (name, what was found) of the self-test before the first step; empty if it was left out.
         difference: Score minus the score of the best rung before it, with its standard error; None for the first.
     """
@@ -50,6 +51,7 @@ class Rung:
     reason: str = ""
     cost: Cost | None = None
     zero_weights: tuple[int, int] | None = None
+    averaged: tuple[int, int] | None = None
     checks: tuple[tuple[str, str], ...] = ()
 
 
@@ -65,6 +67,7 @@ def read_rungs(events: Iterable[Mapping[str, Any]]) -> tuple[Rung, ...]:
 def _rung(name: str, events: list[Mapping[str, Any]]) -> Rung:
     finished = _last(events, "rung_finished")
     # A rung that takes no steps may only say at its end what it trained.
+    soup = _last(events, "soup")
     started = {**finished, **_last(events, "rung_started")}
     losses = {event["step"]: event["loss"] for event in events if event["event"] == "step" and event.get("loss") is not None}
     looks = {event["step"]: event for event in events if event["event"] == "evaluation"}
@@ -84,6 +87,7 @@ def _rung(name: str, events: list[Mapping[str, Any]]) -> Rung:
         reason=str(finished.get("reason") or ""),
         cost=from_plain(Cost, finished["cost"]) if finished.get("cost") else None,
         zero_weights=tuple(finished["zero_weights"]) if finished.get("zero_weights") else None,
+        averaged=(len(soup["steps"]), soup["tried"]) if soup else None,
         checks=tuple((check["name"], check["found"]) for check in _last(events, "preflight").get("checks", ())),
     )
 

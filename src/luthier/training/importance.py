@@ -4,7 +4,8 @@ Use when: few rows, or what the model could do before must not be forgotten; whe
 what the model's answers hardly depend on.
 Cost: before the first step one forward and backward pass each for up to 256 rows, one at a time; two copies of the weights that
 train in memory, and one pass over them a step.
-Suggested values: 1e3 to 1e6: information is small where the model is sure, so look at the journal's mean of it.
+Suggested values: 1e2 to 1e4. The run says the importance on average (1e-4 or so): strength times that is what compares with
+`towards_pretrained`.
 Source: Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks"; labels are drawn from the model, not
 taken from the data, which would give something else: Kunstner et al. 2019, "Limitations of the empirical Fisher approximation".
 """

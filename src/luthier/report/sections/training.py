@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from luthier.report import wording
 from luthier.report.figures import draw_losses, draw_validation
+from luthier.report.in_force import in_force
 from luthier.report.ladder import Rung
 from luthier.report.records import RunRecords
 from luthier.report.section import Section
@@ -19,6 +20,7 @@ class RungRow:
     blocks: str
     learning_rate: str
     zeros: str
+    averaged: str
     score: str
     difference: str
     standard_error: str
@@ -36,6 +38,7 @@ def build_training(run: RunRecords) -> Section:
         "measure": wording.measure_name(measure),
         "rows": [_row(rung, measure, is_last_kept=rung.name == last_kept) for rung in run.rungs],
         "tested": [(wording.rung_name(rung.name), rung.checks) for rung in run.rungs if rung.checks],
+        "in_force": in_force(run.setting),
         "figures": [figure for figure in (draw_losses(run.rungs), draw_validation(run.rungs, measure)) if figure],
     }
     return Section(title="What was trained", template="training.html", facts=facts)
@@ -50,6 +53,7 @@ def _row(rung: Rung, measure: str, *, is_last_kept: bool) -> RungRow:
         blocks=_blocks(rung),
         learning_rate=f"{rung.learning_rate:g}" if rung.learning_rate else "",
         zeros="{:,} of {:,} head weights made zero by L1".format(*rung.zero_weights) if rung.zero_weights else "",
+        averaged=_averaged(rung),
         score=wording.score(measure, rung.score),
         difference=wording.signed(measure, rung.difference),
         standard_error="" if rung.standard_error is None else error,
@@ -58,6 +62,13 @@ def _row(rung: Rung, measure: str, *, is_last_kept: bool) -> RungRow:
         kept=is_last_kept,
         reason=rung.reason.removeprefix("not ").removeprefix("kept: "),
     )
+
+
+def _averaged(rung: Rung) -> str:
+    if rung.averaged is None:
+        return ""
+    count, tried = rung.averaged
+    return f"mean of {count} of its best {tried} states" if count > 1 else f"no mean of its best {tried} states was as good"
 
 
 def _outcome(rung: Rung, *, is_last_kept: bool) -> str:
