@@ -22,6 +22,7 @@ from luthier.evaluation.records import IndexedMeasure
 from luthier.spec import SECTIONS, all_keys
 from luthier.training.methods import METHODS, build_rung
 from luthier.training.methods.rung import Rung
+from luthier.training.optimizer import OPTIMIZERS, build_recipe
 from luthier.training.schedules import SCHEDULES, build_schedule
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +39,7 @@ def pages() -> dict[str, str]:
         "reference/measures.md": measures_page,
         "reference/schedules.md": schedules_page,
         "reference/regularisers.md": regularisers_page,
+        "reference/optimizers.md": optimizers_page,
     }
     return {f"methods/{name}.md": method_page(name) for name in METHODS} | {path: make() for path, make in made.items()}
 
@@ -175,6 +177,23 @@ def regularisers_page() -> str:
 
 def _facts(card: str) -> list[str]:
     return [part.strip() for part in LABEL.split(" ".join(card.split())) if part.strip()]
+
+
+def optimizers_page() -> str:
+    """Every optimizer: its card, and how its rates compare with those of AdamW."""
+    lines = [
+        "# Optimizers",
+        "",
+        "`--optimizer NAME` or `--optimizer NAME:ARGUMENT`. The learning rates of the methods were chosen under `adamw`. Under",
+        "an optimizer that needs others they are multiplied by the factor below, and a decision says so; rates that you give",
+        "(`--learning-rate`, `--head-learning-rate`) are taken as they are.",
+    ]
+    for name in OPTIMIZERS:
+        first, _, rest = (OPTIMIZERS[name].__doc__ or "").partition("Example:")[0].partition("\n\n")
+        recipe = build_recipe(name)
+        factor = f"Rates: {recipe.rate_factor:g} times those of `adamw`." if recipe.rate_factor != 1 else "Rates: as given."
+        lines += ["", f"## {name}", "", " ".join(first.split()), "", f"{' '.join(rest.split())} {factor}"]
+    return "\n".join(lines) + "\n"
 
 
 def _row(*cells: str) -> str:

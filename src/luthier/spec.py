@@ -41,6 +41,7 @@ SEARCH = "search"  # the section that belongs to one verb
 FAMILIES = {
     "task": "luthier.tasks:TASKS",
     "training.method": "luthier.training.methods:METHODS",
+    "training.optimizer": "luthier.training.optimizer:OPTIMIZERS",
     "training.schedule": "luthier.training.schedules:SCHEDULES",
     "training.loss": "luthier.tasks.losses:LOSSES",
     "search.sampler": "luthier.search.samplers:SAMPLERS",
@@ -49,6 +50,7 @@ FAMILIES = {
 
 # Keys whose values may carry an argument behind a colon that can be judged without a model: what makes the member, or refuses.
 BUILDERS = {
+    "training.optimizer": "luthier.training.optimizer:build_recipe",
     "training.schedule": "luthier.training.schedules:build_schedule",
     "training.loss": "luthier.tasks.losses:build_loss",
 }

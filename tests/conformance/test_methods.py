@@ -26,5 +26,22 @@ class TestBitfit(MethodConformance):
     bad = ("0", "7", "-1", "x", "2:2")
 
 
+class TestLora(MethodConformance):
+    name = "lora"
+    good = (("8", 0), ("1", 0), ("8:3", 3), ("4:6", 0))
+    bad = ("", "0", "abc", "-1", "1.5", "8:0", "8:7", "8:99", "8:x", "8:3:1", ":3", "\u00b2")
+
+
+class TestDora(TestLora):
+    name = "dora"
+
+
+class TestIa3(MethodConformance):
+    name = "ia3"
+    good = (("", 0), ("1", 5), ("6", 0))
+    bad = ("0", "7", "-1", "x", "2:2")
+
+
 def test_every_method_has_its_class() -> None:
-    assert {kind.name for kind in MethodConformance.__subclasses__()} >= set(METHODS)
+    classes = [*MethodConformance.__subclasses__(), *TestLora.__subclasses__()]
+    assert {kind.name for kind in classes} >= set(METHODS)

@@ -28,6 +28,7 @@ def members_of(key: Key) -> list[str]:
     return {
         "task": ["auto", "text-classification"],
         "training.method": ["auto", "top-blocks:2"],
+        "training.optimizer": ["adamw", "sgd:0.5"],
         "training.loss": ["focal:2"],
     }.get(key.path, ["cosine"])
 

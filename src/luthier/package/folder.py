@@ -2,6 +2,7 @@
 
     config.json, model.safetensors     the tuned backbone, as Hugging Face writes it
     head.safetensors                   the head's weights
+    adapter/                           of a model tuned with one, which is merged into the weights above; as peft writes it
     processor.json, tokenizer.json     preprocessing
     luthier.json                       task, labels, head, pooling, precision, origin; `format_version`
     README.md                          the model card
@@ -39,6 +40,7 @@ FORMAT_VERSION = 1
 DESCRIPTION = "luthier.json"
 WEIGHTS = "model.safetensors"
 HEAD = "head.safetensors"
+ADAPTER = "adapter"
 OWN = "backbone.json"
 COMPANIONS = (
     "tokenizer_config.json",
@@ -90,10 +92,12 @@ def save_model(
         ResourceError: the disk is full or cannot be written to.
     """
     with atomic_folder(folder) as temporary, _as_os_errors():
-        save_network(model.backbone, temporary)
+        save_network(model.backbone, temporary, network=model.adapter.merged() if model.adapter else None)
+        if model.adapter is not None:
+            model.adapter.save(temporary / ADAPTER, base=_name_of_base(description))
         head = {name: value.contiguous() for name, value in model.head.state_dict().items()}
         save_file(head, temporary / HEAD)
-        for path in temporary.glob("*.safetensors"):
+        for path in temporary.rglob("*.safetensors"):
             path.chmod(0o644)  # safetensors writes files that nobody else may read
         for name in COMPANIONS:
             if companions is not None and (companions / name).is_file():
@@ -122,20 +126,29 @@ def refuse_unsavable(backbone: Backbone) -> None:
         _find_builder(backbone.builder, [package_of(backbone.builder)])
 
 
-def save_network(backbone: Backbone, folder: Path) -> None:
+def save_network(backbone: Backbone, folder: Path, *, network: Any = None) -> None:
     """Write the backbone's weights and what builds it again.
+
+    Args:
+        network: To be written instead of the backbone's own: the one with the adapter merged.
 
     Raises:
         ModelError: the network is neither a Hugging Face class nor made by a named builder.
     """
     refuse_unsavable(backbone)
-    network: Any = backbone.network
+    network = backbone.network if network is None else network
     if backbone.builder:
         save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / WEIGHTS)
         content = {"builder": backbone.builder, "width": backbone.width, "layout": backbone.layout, "schema_version": 1}
         write_json(folder / OWN, content)
     else:
         network.save_pretrained(folder, safe_serialization=True)
+
+
+def _name_of_base(description: ModelDescription) -> str | None:
+    """What peft looks for when nobody hands it the pre-trained model."""
+    name = description.base.get("hub_id") or description.base.get("name")
+    return None if name is None else str(name)
 
 
 def load_folder(

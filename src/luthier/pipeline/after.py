@@ -1,11 +1,11 @@
 """Measure after: save the model, load it again, and score test once with what was saved; then package and report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from luthier.core.decision import Decision
 from luthier.core.manifest import write_manifest
+from luthier.core.progress import Observer
 from luthier.core.seat import taken_seat
 from luthier.core.storage import write_json
 from luthier.evaluation.card import EvidenceCard, RunFacts, build_card
@@ -130,9 +130,11 @@ def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> TuneSpe
     return spec.with_values(values)
 
 
-def ladder_decision(results: Sequence[RungResult], measure: str, method: str) -> Decision[str]:
+def ladder_decision(results: Sequence[RungResult], measure: str, method: str, *, observer: Observer) -> Decision[str]:
     """Which rung was kept, and what the others gave."""
     winner = [result for result in results if result.kept][-1]
     evidence: Mapping[str, Any] = {result.rung.name: {measure: result.score, "reason": result.reason} for result in results}
     reason = "asked for" if method != "auto" else f"best on validation ({measure} {winner.score:.2%}); {winner.reason}"
-    return replace(Decision(name="method", value=winner.rung.name, reason=reason, evidence=evidence), override="--method NAME")
+    decision = Decision(name="method", value=winner.rung.name, reason=reason, evidence=evidence, override="--method NAME")
+    observer.decided(decision)
+    return decision

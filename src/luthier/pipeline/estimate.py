@@ -86,7 +86,8 @@ def _time_step(spec: TuneSpec, task: Task, chosen: Chosen) -> tuple[float, float
     targets = torch.from_numpy(np.maximum(chosen.targets[rows], 0)).to(chosen.device)
     seconds, saved = 0.0, _SavedBytes(model)
     with model.tuning(0) as trainable:
-        optimizer = build_optimizer(build_groups(trainable.items(), learning_rate=0.0, weight_decay=0.0), device=chosen.device)
+        groups = build_groups(trainable.items(), learning_rate=0.0, weight_decay=0.0)
+        optimizer = build_optimizer(groups, device=chosen.device, name=spec.training.optimizer)
         model.training_mode()
         for step in range(2):
             begin = time.perf_counter()

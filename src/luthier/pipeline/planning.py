@@ -28,7 +28,7 @@ from luthier.pipeline.estimate import (
 from luthier.pipeline.prepare import Prepared, prepare
 from luthier.pipeline.records import Plan
 from luthier.pipeline.run_folder import refuse_taken_folder
-from luthier.pipeline.train import choose_rungs
+from luthier.pipeline.train import choose_rates, choose_rungs
 from luthier.spec import TuneSpec
 from luthier.training.methods.rung import Rung
 from luthier.training.moving import count_moving
@@ -52,7 +52,13 @@ def plan(spec: TuneSpec, *, observer: Observer | None = None) -> Plan:
     _, store, boundaries = choose_store(spec, chosen, rungs)
     observer.stage("Measure", "a few batches, to know the machine")
     rates = measure_rates(spec, prepared.task, chosen, trains=any(_trains(rung, chosen) for rung in rungs))
-    decisions = [*prepared.decisions, *chosen.decisions, store, ladder(spec, rungs)]
+    decisions = [
+        *prepared.decisions,
+        *chosen.decisions,
+        store,
+        ladder(spec, rungs),
+        *choose_rates(spec, rungs, observer=observer),
+    ]
     return Plan(
         decisions=decisions,
         findings=prepared.findings,

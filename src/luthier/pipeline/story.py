@@ -48,7 +48,7 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
             from luthier.pipeline.origin import describe_origin
             from luthier.pipeline.refit import refit
             from luthier.pipeline.together import same_work
-            from luthier.pipeline.train import choose_rungs, make_workbench, train
+            from luthier.pipeline.train import choose_rates, choose_rungs, make_workbench, train
             from luthier.training.processes import joined
 
             processes = held.enter_context(joined(seat, device=spec.training.device))
@@ -67,12 +67,12 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
 
             before = measure_before(spec, prepared, chosen, rungs, observer=observer, processes=processes)
             kept.has_features = True
+            decisions: list[Decision[Any]] = [*choose_rates(spec, rungs, observer=observer)]
             bench = make_workbench(
                 spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop, processes=processes
             )
         model, results = train(spec, prepared, chosen, before, rungs, bench=bench)
-        decisions: list[Decision[Any]] = [ladder_decision(results, prepared.task.primary_measure, spec.training.method)]
-        observer.decided(decisions[0])
+        decisions.append(ladder_decision(results, prepared.task.primary_measure, spec.training.method, observer=observer))
         if spec.training.refit:
             results, again = refit(chosen, before, results, model=model, bench=bench)
             decisions.append(again)

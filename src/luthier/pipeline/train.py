@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from luthier.core.decision import Decision
 from luthier.core.process import StopRequest
 from luthier.core.progress import Observer
 from luthier.core.seeding import seed_for
 from luthier.data.dataset import EXAMPLE_ID
+from luthier.errors import SpecError, raise_together
 from luthier.evaluation.records import Predictions
 from luthier.features.store import ActivationStore
 from luthier.pipeline.before import Before, predictions_of
@@ -29,10 +31,11 @@ from luthier.training.fit_settings import FitSettings
 from luthier.training.ladder import RungResult, Workbench, climb, first_result, head_weights, train_head, use_probe
 from luthier.training.methods import build_rung, ladder_rungs
 from luthier.training.methods.probe import in_steps
-from luthier.training.methods.rung import Rung
+from luthier.training.methods.rung import AdapterSettings, Rung
 from luthier.training.mixing.mixture import MixingSettings
 from luthier.training.model import TunedModel
 from luthier.training.moving import refuse_unfit
+from luthier.training.optimizer import build_recipe
 from luthier.training.processes import ALONE, Processes
 from luthier.training.regularization import Penalties
 from luthier.training.settings import TrainingSettings
@@ -51,7 +54,50 @@ def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
         asked = build_rung(spec.training.method, num_blocks=chosen.backbone.num_blocks)
         refuse_unfit(chosen.backbone, asked)
         others = [] if asked.name == "probe" else [asked]
-    return [probe if spec.model.head.is_linear else in_steps(probe), *others]
+    refuse_idle_settings(spec.training, others)
+    return [probe if spec.model.head.is_linear else in_steps(probe), *(with_adapter(rung, spec.training) for rung in others)]
+
+
+def refuse_idle_settings(settings: TrainingSettings, rungs: Sequence[Rung]) -> None:
+    """Raise SpecError for settings that speak of something that the method does not have."""
+    adapters = [rung.moves for rung in rungs if isinstance(rung.moves, AdapterSettings)]
+    given = {"--adapter-alpha": settings.adapter_alpha is not None, "--adapter-dropout": settings.adapter_dropout > 0}
+    problems = [
+        SpecError(f"{flag} is for low-rank adapters, which '{settings.method}' is not.", remedy="--method lora:8")
+        for flag, is_given in given.items()
+        if is_given and not any(adapter.rank for adapter in adapters)
+    ]
+    if adapters and settings.towards_pretrained:
+        problem = f"--towards-pretrained pulls on the pre-trained weights, and '{settings.method}' leaves them where they are."
+        problems.append(SpecError(problem, remedy=f"--l2 {settings.towards_pretrained:g}, which pulls on the adapter"))
+    raise_together(problems)
+
+
+def with_adapter(rung: Rung, settings: TrainingSettings) -> Rung:
+    """The rung, its adapter being as the settings say."""
+    if not isinstance(rung.moves, AdapterSettings):
+        return rung
+    seed = seed_for(settings.seed, "adapter")
+    moves = replace(rung.moves, alpha=settings.adapter_alpha, dropout=settings.adapter_dropout, seed=seed)
+    return replace(rung, moves=moves)
+
+
+def choose_rates(spec: TuneSpec, rungs: Sequence[Rung], *, observer: Observer) -> list[Decision[dict[str, float]]]:
+    """The learning rates under an optimizer that needs others than the methods' own, unless the user fixes them."""
+    recipe, fixed = build_recipe(spec.training.optimizer), spec.training
+    if recipe.rate_factor == 1 or (fixed.learning_rate and fixed.head_learning_rate):
+        return []
+    decision = Decision(
+        name="learning_rate",
+        value={
+            rung.name: fixed.learning_rate or recipe.rate_factor * rung.learning_rate for rung in rungs if rung.learning_rate
+        },
+        reason=f"{recipe.name} needs some {recipe.rate_factor:g} times the rates of adamw, for which a method's own are made",
+        evidence={"factor": recipe.rate_factor, "weight_decay": recipe.decay},
+        override="--learning-rate R --head-learning-rate R",
+    )
+    observer.decided(decision)
+    return [decision]
 
 
 def train(
@@ -164,6 +210,7 @@ def _fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
         learning_rate=0,
         head_learning_rate=0,
         schedule=settings.schedule,
+        optimizer=settings.optimizer,
         warmup_fraction=settings.warmup_fraction,
         weight_decay=settings.weight_decay,
         max_gradient_norm=settings.max_gradient_norm,

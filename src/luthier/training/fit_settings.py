@@ -15,6 +15,7 @@ class FitSettings:
     Attributes:
         boundary: First block that trains.
         moves: What of the blocks from there on trains.
+        optimizer: As a user writes it.
         block_decay: The rate of each block is this share of that of the block above it.
         on_divergence: What a loss or gradient that is no number does: `stop` ends the training, `skip` leaves that step out.
         recompute: Whether the blocks that train keep only what enters them, and compute the rest again for the gradient:
@@ -41,6 +42,7 @@ class FitSettings:
     device: str
     seed: int
     moves: Moves = "all"
+    optimizer: str = "adamw"
     penalties: Penalties = NO_PENALTIES
     block_decay: float = 1.0
     ema_decay: float = 0.0

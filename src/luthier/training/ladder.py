@@ -16,9 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from luthier.core.names import count_of
 from luthier.core.process import Cost, StopRequest
 from luthier.core.progress import Observer
 from luthier.core.records import from_plain
+from luthier.core.storage import format_bytes
 from luthier.errors import DivergedError
 from luthier.evaluation.compare import paired_standard_error
 from luthier.evaluation.measures import MEASURES
@@ -30,8 +32,10 @@ from luthier.training.checkpoint import shared_state
 from luthier.training.data import TrainingRows
 from luthier.training.fit_settings import FitSettings
 from luthier.training.loop import FitResult, Judge, Objective, Record, Supervision, fit
-from luthier.training.methods.rung import Rung
+from luthier.training.methods.rung import AdapterSettings, Rung
 from luthier.training.model import TunedModel
+from luthier.training.moving import count_moving
+from luthier.training.optimizer import build_recipe
 from luthier.training.preflight import SelfTest
 from luthier.training.processes import ALONE, Processes
 from luthier.training.shelf import Shelf
@@ -145,7 +149,7 @@ def first_result(model: TunedModel, rung: Rung, predictions: Predictions, *, mea
         rung=rung,
         score=score_of(predictions, measure),
         predictions=predictions,
-        weights=_changed(model),
+        weights=model.changed(),
         cost=cost,
         kept=True,
         reason="the first rung",
@@ -189,7 +193,7 @@ def climb(
         best = result if result.kept else best
         if without_gain >= MAX_RUNGS_WITHOUT_GAIN:
             break
-    model.restore(best.weights)
+    model.restore(best.weights, boundary=best.rung.boundary, moves=best.rung.moves)
     return results
 
 
@@ -248,7 +252,7 @@ def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbenc
         rung=rung,
         score=result_score,
         predictions=predictions,
-        weights=_changed(model) if kept else {},
+        weights=model.changed() if kept else {},
         cost=done.cost,
         kept=kept,
         reason=reason,
@@ -294,16 +298,16 @@ def gain_of(score: float, best: float, measure: str) -> float:
 
 
 def rung_settings(rung: Rung, bench: Workbench) -> FitSettings:
-    """The loop's settings for one rung: what the user fixed, else the method's defaults."""
-    rates = bench.rates
+    """The loop's settings for one rung: what the user fixed, else the method's defaults, with rates for the optimizer."""
+    rates, factor = bench.rates, build_recipe(bench.settings.optimizer).rate_factor
     rows = len(bench.rows(rung.boundary)[0].rows)
     return replace(
         bench.settings,
         boundary=rung.boundary,
         moves=rung.moves,
         num_epochs=rates["num_epochs"] or default_epochs(rung, rows, batch_size=bench.settings.batch_size),
-        learning_rate=rates["learning_rate"] or rung.learning_rate,
-        head_learning_rate=rates["head_learning_rate"] or rung.head_learning_rate,
+        learning_rate=rates["learning_rate"] or factor * rung.learning_rate,
+        head_learning_rate=rates["head_learning_rate"] or factor * rung.head_learning_rate,
     )
 
 
@@ -326,8 +330,10 @@ def describe(model: TunedModel, rung: Rung) -> str:
         return "only the head trains"
     count = model.backbone.num_blocks - rung.boundary
     blocks = "every block" if rung.boundary <= 0 else f"the last {count} of {model.backbone.num_blocks} blocks"
-    what = {"all": blocks, "biases": f"the biases of {blocks}"}.get(str(rung.moves), "")
-    return f"{what} and the head train"
+    if isinstance(rung.moves, AdapterSettings):
+        count = count_moving(model.backbone, rung)
+        return f"an adapter in {blocks} ({count_of(count, 'weight')}, {format_bytes(4 * count)}) and the head train"
+    return f"{blocks} and the head train" if rung.moves == "all" else f"the biases of {blocks} and the head train"
 
 
 def score_of(predictions: Predictions, measure: str) -> float:
@@ -345,11 +351,6 @@ def scores_of(predictions: Predictions, measures: Sequence[str]) -> dict[str, fl
         else:
             scores[name] = float(item.value(np.asarray(item.stats(predictions).sum(axis=0)).reshape(-1)))
     return scores
-
-
-def _changed(model: TunedModel) -> dict[str, Tensor]:
-    """A copy of all weights that may differ from the pre-trained ones: the head, and every block trained so far."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items() if name in model.touched}
 
 
 def zero_weights(head: nn.Module) -> tuple[int, int]:
@@ -372,6 +373,7 @@ def _started(model: TunedModel, rung: Rung, settings: FitSettings) -> dict[str, 
         "boundary": rung.boundary,
         "num_blocks": model.backbone.num_blocks,
         "trainable_parameters": count,
+        "moves": rung.moves,
         "learning_rate": settings.learning_rate,
         "head_learning_rate": settings.head_learning_rate,
         "num_epochs": settings.num_epochs,

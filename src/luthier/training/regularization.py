@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from luthier.training.optimizer import is_matrix
+
 
 @dataclass(frozen=True, kw_only=True)
 class Penalties:
@@ -56,7 +58,7 @@ class Regularizer:
     ) -> None:
         self.penalties = penalties
         matrices = {name: item for name, item in trainable.items() if item.ndim >= 2}
-        self._matrices = matrices if penalties.l2 else {}
+        self._matrices = {name: item for name, item in matrices.items() if is_matrix(name, item)} if penalties.l2 else {}
         self._sparse = {name: item for name, item in matrices.items() if name.startswith("head.")} if penalties.l1 else {}
         anchored = {name: (item, pretrained[name]) for name, item in trainable.items() if name in pretrained}
         self._anchored = anchored if penalties.towards_pretrained else {}

@@ -10,12 +10,22 @@ from luthier.core.settings import Settings
 class TrainingSettings(Settings):
     """Method, steps, rates, precision."""
 
-    method: str = Field("auto", description="auto (the ladder), probe, top-blocks:K, full, or bitfit")
+    method: str = Field(
+        "auto", description="auto (the ladder), probe, top-blocks:K, full, lora:RANK[:K], dora:RANK[:K], ia3[:K], or bitfit[:K]"
+    )
     num_epochs: float | None = Field(None, gt=0, description="Passes over the training part, at most (default: by method)")
     batch_size: int = Field(32, ge=1, description="Examples per optimizer step")
     micro_batch: int | None = Field(None, ge=1, description="Examples per forward pass (default: the whole batch)")
     learning_rate: float | None = Field(None, gt=0, description="Peak learning rate of the backbone (default: by method)")
     head_learning_rate: float | None = Field(None, gt=0, description="Peak learning rate of the head (default: by method)")
+    adapter_alpha: float | None = Field(
+        None,
+        gt=0,
+        description="Strength of a low-rank adapter: its output is multiplied by alpha / rank (default: twice the rank, so "
+        "that the same learning rate serves every rank)",
+    )
+    adapter_dropout: float = Field(0.0, ge=0, lt=1, description="Drop rate of what enters a low-rank adapter")
+    optimizer: str = Field("adamw", description="What makes steps of gradients: adamw, adam, sgd:MOMENTUM, or adafactor")
     block_decay: float = Field(
         1.0, gt=0, le=1, description="Learning rate of each block as a share of that of the block above it (layer-wise decay)"
     )
@@ -24,7 +34,7 @@ class TrainingSettings(Settings):
         description="How the rate goes on after the warm-up: linear, cosine, constant, one-cycle, plateau, ...",
     )
     warmup_fraction: float = Field(0.1, ge=0, lt=1, description="Share of the steps over which the rate rises from zero")
-    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay (L2) of matrices; biases and norms have none")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay of matrices; biases and norms have none")
     l1: float = Field(0.0, ge=0, description="L1 penalty on the head: small weights become exactly zero")
     l2: float = Field(0.0, ge=0, description="L2 penalty on every matrix that trains, as a part of the loss")
     probe_penalty: float | None = Field(

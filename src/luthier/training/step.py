@@ -78,7 +78,8 @@ class Stepper:
         self.processes = processes
         self.micro_batch = min(settings.micro_batch, math.ceil(settings.batch_size / processes.count))
         self.recomputes = settings.recompute == "on"
-        self.optimizer = build_optimizer(_groups(model, trainable, settings), device=settings.device)
+        groups = _groups(model, trainable, settings)
+        self.optimizer = build_optimizer(groups, device=settings.device, name=settings.optimizer)
         self.averaged = AveragedWeights(trainable, decay=settings.ema_decay)
         self._problems: list[str] = []
         self._regularizer = Regularizer(trainable, settings.penalties, pretrained=model.pretrained)

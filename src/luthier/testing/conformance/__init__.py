@@ -1,4 +1,4 @@
-"""What every task, method, loss, mixing, schedule and backbone must be. A member's test is a subclass of three lines.
+"""What every task, method, optimizer, loss, mixing, schedule and backbone must be. A member's test is a subclass of it.
 
 class TestMyTask(TaskConformance):
     name = "my-task"
@@ -8,6 +8,7 @@ from luthier.testing.conformance.backbones import BackboneConformance
 from luthier.testing.conformance.losses import LossConformance
 from luthier.testing.conformance.methods import MethodConformance
 from luthier.testing.conformance.mixings import MixingConformance
+from luthier.testing.conformance.optimizers import OptimizerConformance
 from luthier.testing.conformance.schedules import ScheduleConformance
 from luthier.testing.conformance.tasks import TaskConformance
 
@@ -16,6 +17,7 @@ __all__ = [
     "LossConformance",
     "MethodConformance",
     "MixingConformance",
+    "OptimizerConformance",
     "ScheduleConformance",
     "TaskConformance",
 ]

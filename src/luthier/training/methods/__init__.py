@@ -11,7 +11,10 @@ METHODS: Family[MakeRung] = Family(
     "method",
     {
         "bitfit": "luthier.training.methods.bitfit:make_rung",
+        "dora": "luthier.training.methods.dora:make_rung",
         "full": "luthier.training.methods.full:make_rung",
+        "ia3": "luthier.training.methods.ia3:make_rung",
+        "lora": "luthier.training.methods.lora:make_rung",
         "probe": "luthier.training.methods.probe:make_rung",
         "top-blocks": "luthier.training.methods.top_blocks:make_rung",
     },
