@@ -8,10 +8,10 @@ from typing import Any
 from luthier.core.keys import Key
 from luthier.core.yaml_text import YamlValue, parse_yaml, read_yaml
 from luthier.errors import SpecError, raise_together
-from luthier.search.settings import SearchSettings
-from luthier.search.space import Choice, Dimension, Space, Value, Where, as_plain, every_dimension, every_value, parse_space
-from luthier.search.space import is_space as is_plain_space
 from luthier.spec import Given, TuneSpec, all_keys, key_meant, read_given, spec_of
+from luthier.studies.settings import SearchSettings
+from luthier.studies.space import Choice, Dimension, Space, Value, Where, as_plain, every_dimension, every_value, parse_space
+from luthier.studies.space import is_space as is_plain_space
 
 # What may not differ between the trials of one search, and why.
 ONE_FOR_ALL = {
