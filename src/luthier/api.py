@@ -5,14 +5,14 @@ from inspect import Parameter, Signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.core.keys import Key
 from luthier.core.progress import Observer
-from luthier.spec import Given, TuneSpec, build_spec, search_keys, settable_keys, spec_of
+from luthier.errors import UsageError
+from luthier.spec import Given, TuneSpec, build_spec, settable_keys, spec_of
 
 if TYPE_CHECKING:
     from luthier.models.backbone import Backbone
     from luthier.package.model import Model
-    from luthier.pipeline import CheckResult, Run, Search
+    from luthier.pipeline import CheckResult, Run
 
 Sources = str | Path | Sequence[str | Path] | TuneSpec
 
@@ -22,6 +22,8 @@ def tune(
     *,
     observer: Observer | None = None,
     backbone: "Backbone | None" = None,
+    cluster: str | None = None,
+    workers: int | None = None,
     **settings: object,
 ) -> "Run":
     """Tune a pre-trained model on data, measure it against what needs no tuning, and keep everything in a run folder.
@@ -30,6 +32,8 @@ def tune(
         sources: Files and folders with the data, or a whole spec (`luthier.load_spec`).
         observer: Is told what happens; nobody by default.
         backbone: A pre-trained model of one's own, instead of `model`.
+        cluster: Train on a Ray cluster: `auto` for one of one's own on this machine, or HOST:PORT.
+        workers: Processes of the cluster that share every step; by default one on each node.
         settings: The keys of the spec by their last word, as the flags of `luthier tune --help`: `target="category"`,
             `num_epochs=3`, `model="minilm"`.
 
@@ -43,10 +47,23 @@ def tune(
     from luthier.core.process import wait_without_spinning
 
     wait_without_spinning()
-    return pipeline.tune(_spec_from(sources, settings), observer=observer, backbone=backbone)
+    spec = _spec_from(sources, settings)
+    if cluster is not None:
+        from luthier.cluster.training import tune_on_cluster
+
+        _refuse_backbone(backbone)
+        return tune_on_cluster(spec, cluster, workers=workers, observer=observer)
+    return pipeline.tune(spec, observer=observer, backbone=backbone)
 
 
-def resume(folder: str | Path, *, observer: Observer | None = None, backbone: "Backbone | None" = None) -> "Run":
+def resume(
+    folder: str | Path,
+    *,
+    observer: Observer | None = None,
+    backbone: "Backbone | None" = None,
+    cluster: str | None = None,
+    workers: int | None = None,
+) -> "Run":
     """Go on with a run that was stopped or killed, to the same weights as if it had never been interrupted.
 
     What was finished is not done again: rungs that came to their end, and the steps before the newest state that is whole.
@@ -56,6 +73,7 @@ def resume(folder: str | Path, *, observer: Observer | None = None, backbone: "B
         folder: The run folder.
         observer: Is told what happens; nobody by default.
         backbone: The same pre-trained model of one's own as before, if there was one.
+        cluster, workers: As for `tune`; a run need not go on where it began.
 
     Raises:
         UsageError: there is no run, it is finished, or another process is at work in it.
@@ -65,49 +83,20 @@ def resume(folder: str | Path, *, observer: Observer | None = None, backbone: "B
     from luthier.core.process import wait_without_spinning
 
     wait_without_spinning()
+    if cluster is not None:
+        from luthier.cluster.training import resume_on_cluster
+
+        _refuse_backbone(backbone)
+        return resume_on_cluster(Path(folder), cluster, workers=workers, observer=observer)
     return pipeline.resume(Path(folder), observer=observer, backbone=backbone)
 
 
-def search(
-    sources: str | Path | Sequence[str | Path] = (),
-    *,
-    resume: str | Path | None = None,
-    observer: Observer | None = None,
-    **settings: object,
-) -> "Search":
-    """Try many settings in one study, and train the best of them once more as a whole run.
-
-    Any keyword may be a space: `learning_rate={"log": [1e-5, 1e-3]}`, `schedule=["linear", "cosine"]`. With none, the usual
-    settings of the methods that fit the machine vary.
-
-    Args:
-        sources: Files and folders with the data, or one YAML file of a search.
-        resume: The folder of a search that was stopped or killed, or that others are at work on: then no sources.
-        observer: Is told what happens; nobody by default.
-        settings: The keys of the spec by their last word, and those of the section `search`: `trials=50`, `sampler="gp"`.
-
-    Returns:
-        The search: `run` (the final one, with its `card`), `record` (all trials, importance, optimism), `spec`, `folder`.
-
-    Raises:
-        LuthierError: something is wrong with the settings, the data or the model; each subclass says what.
-    """
-    from luthier import pipeline
-    from luthier.core.process import wait_without_spinning
-    from luthier.pipeline.search_spec import search_file, search_of
-    from luthier.pipeline.searching import resumed_search
-
-    wait_without_spinning()
-    given = [Given(written=name, value=value, style="keyword") for name, value in settings.items()]
-    if resume is not None:
-        asked = resumed_search(Path(resume), search_of(given).settings)
-        return pipeline.search(asked, observer=observer, resumes=True)
-    names = [sources] if isinstance(sources, str | Path) else list(sources)
-    specs = [Path(name) for name in names if str(name).endswith((".yaml", ".yml"))]
-    first, where = search_file(specs[0]) if specs else ([], None)
-    data = [str(name) for name in names if Path(name) not in specs]
-    first += [Given(written="sources", value=data)] if data else []
-    return pipeline.search(search_of([*first, *given], where=where), observer=observer)
+def _refuse_backbone(backbone: "Backbone | None") -> None:
+    if backbone is not None:
+        raise UsageError(
+            "A backbone of one's own cannot be sent to a cluster: the workers load the model by its name or folder.",
+            remedy="save it as a folder and give model=FOLDER, or leave cluster out",
+        )
 
 
 def check(sources: Sources, *, fast: bool = False, observer: Observer | None = None, **settings: object) -> "CheckResult":
@@ -146,11 +135,11 @@ def _spec_from(sources: Sources, settings: dict[str, object]) -> TuneSpec:
     return build_spec(sources, **settings)
 
 
-def _signature(*own: Parameter, keys: Sequence[Key] | None = None) -> Signature:
+def _signature(*own: Parameter) -> Signature:
     # So that help() and the completion of notebooks show every keyword.
     keywords = [
         Parameter(key.keyword, Parameter.KEYWORD_ONLY, default=key.default, annotation=_shown(key.annotation, key.optional))
-        for key in keys or settable_keys()
+        for key in settable_keys()
     ]
     return Signature([Parameter("sources", Parameter.POSITIONAL_OR_KEYWORD), *own, *keywords])
 
@@ -161,8 +150,8 @@ def _shown(annotation: Any, optional: bool) -> Any:
 
 _OBSERVER = Parameter("observer", Parameter.KEYWORD_ONLY, default=None)
 _BACKBONE = Parameter("backbone", Parameter.KEYWORD_ONLY, default=None)
-_RESUME = Parameter("resume", Parameter.KEYWORD_ONLY, default=None)
 _FAST = Parameter("fast", Parameter.KEYWORD_ONLY, default=False)
-tune.__signature__ = _signature(_OBSERVER, _BACKBONE)  # type: ignore[attr-defined]
-search.__signature__ = _signature(_RESUME, _OBSERVER, keys=(*search_keys(), *settable_keys()))  # type: ignore[attr-defined]
+_CLUSTER = Parameter("cluster", Parameter.KEYWORD_ONLY, default=None)
+_WORKERS = Parameter("workers", Parameter.KEYWORD_ONLY, default=None)
+tune.__signature__ = _signature(_OBSERVER, _BACKBONE, _CLUSTER, _WORKERS)  # type: ignore[attr-defined]
 check.__signature__ = _signature(_FAST, _OBSERVER)  # type: ignore[attr-defined]

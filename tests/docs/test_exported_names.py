@@ -25,7 +25,6 @@ EXPORTED = [
     "load_model",
     "load_spec",
     "resume",
-    "search",
     "tune",
 ]
 

@@ -1,4 +1,4 @@
-"""`torchrun -m luthier tune`: the same run as in one process; one that dies or is stopped ends the others, and all go on."""
+"""The same spec in one process, in two by torchrun, and on a Ray cluster that loses a node: the same run each time."""
 
 import json
 import os
@@ -23,6 +23,7 @@ from luthier.pipeline import Run
 from .conftest import TEXT_RUN
 
 pytestmark = pytest.mark.cluster
+REQUIRED = os.environ.get("LUTHIER_REQUIRE", "").split(",")
 SETTINGS = {**TEXT_RUN, "target": "topic", "method": "full", "num_epochs": 6, "dropout": 0, "checkpoint_seconds": 0}
 
 
@@ -126,3 +127,54 @@ def test_a_process_that_ends_ends_the_other_and_the_run_can_go_on_to_the_same_bi
     assert losses(out) == losses(together[0])
     before, after = (load_file(folder / "model" / "model.safetensors") for folder in (together[0], out))
     assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+@pytest.fixture(scope="module")
+def on_ray(tickets: Path, text_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The same run on a Ray cluster of two nodes, one of which is killed in the middle; and what was seen meanwhile."""
+    require_ray()
+    out = tmp_path_factory.mktemp("ray") / "run"
+    arguments = [str(out), str(tickets), json.dumps({**SETTINGS, "model": str(text_model)})]
+    script = str(Path(__file__).with_name("on_ray.py"))
+    environment = {**os.environ, "LUTHIER_TEST_RUN": str(out)}
+    done = subprocess.run(
+        [sys.executable, script, *arguments], capture_output=True, text=True, timeout=400, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return out, json.loads(next(line for line in done.stdout.splitlines() if line.startswith("SEEN ")).removeprefix("SEEN "))
+
+
+def require_ray() -> None:
+    if "ray" in REQUIRED:
+        import ray  # noqa: F401
+    else:
+        pytest.importorskip("ray")
+
+
+def test_a_cluster_that_loses_a_node_gives_the_same_run(
+    on_ray: tuple[Path, dict[str, Any]], alone: Run, together: tuple[Path, str]
+) -> None:
+    folder, seen = on_ray
+    assert 20 <= seen["killed_after"] < 48
+    assert [(event["event"], event["processes"]) for event in events(folder) if "processes" in event] == [
+        ("started", 2),
+        ("resumed", 2),
+    ]
+    assert losses(folder) == losses(together[0])
+    np.testing.assert_allclose(list(losses(folder).values()), list(losses(alone.folder).values()), atol=1e-5)
+    before, after = (load_file(path / "model" / "model.safetensors") for path in (together[0], folder))
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    a, b = (parquet.read_table(path / "predictions.parquet") for path in (alone.folder, folder))
+    assert a.column("prediction").equals(b.column("prediction"))
+    assert not verify_manifest(folder)
+    assert not folder.with_name(".run.ray").exists()
+
+
+def test_nothing_on_the_cluster_listens_to_other_machines(on_ray: tuple[Path, dict[str, Any]]) -> None:
+    _, seen = on_ray
+    own = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert seen["listeners"]
+    assert set(seen["listeners"]) <= own
+    assert seen["auto"]["is_local"]
+    assert seen["auto"]["listeners"]
+    assert set(seen["auto"]["listeners"]) <= own

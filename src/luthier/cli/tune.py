@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,17 +25,52 @@ if TYPE_CHECKING:
 NOT_KEPT = 3
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run is computed: on a Ray cluster by so many workers, or here."""
+
+    cluster: str | None
+    workers: int | None
+
+    def tune(self, spec: TuneSpec, watch: Watch) -> "Run":
+        """The whole story there."""
+        from luthier import pipeline
+
+        if self.cluster is None:
+            return pipeline.tune(spec, observer=watch)
+        from luthier.cluster.training import tune_on_cluster
+
+        return tune_on_cluster(spec, self.cluster, workers=self.workers, observer=watch)
+
+    def resume(self, folder: Path, watch: Watch) -> "Run":
+        """The rest of the story there, wherever it began."""
+        from luthier import pipeline
+
+        if self.cluster is None:
+            return pipeline.resume(folder, observer=watch)
+        from luthier.cluster.training import resume_on_cluster
+
+        return resume_on_cluster(folder, self.cluster, workers=self.workers, observer=watch)
+
+
 def run(
     *,
     sources: Sequence[str],
     assignments: Sequence[str],
     plan: bool,
     resume: str | None,
+    cluster: str | None,
+    workers: int | None,
     as_json: bool,
     quiet: bool,
     **settings: object,
 ) -> int:
     """Tune, go on with `resume`, or with `plan` only say what would happen; `settings` are the flags made from the spec."""
+    if workers is not None and cluster is None:
+        raise UsageError("--workers says how many processes a cluster starts.", remedy=f"--cluster auto --workers {workers}")
+    if cluster is not None and plan:
+        raise UsageError("--plan measures this machine, and cannot know the cluster's.", remedy="--plan without --cluster")
+    place = Place(cluster=cluster, workers=workers)
     given = [*sources, *assignments, *(value for value in settings.values() if value not in (None, ()))]
     if resume is not None:
         if given or plan:
@@ -42,15 +78,15 @@ def run(
                 "A run that goes on takes everything from its own spec.yaml; found further sources or flags.",
                 remedy=f"luthier tune --resume {resume}",
             )
-        return _watched(lambda watch: _go_on(Path(resume), watch, as_json=as_json), quiet=quiet, as_json=as_json)
+        return _watched(lambda watch: _go_on(Path(resume), place, watch, as_json=as_json), quiet=quiet, as_json=as_json)
     if not given:
         context = click.get_current_context()
         click.echo(VERB.get_short_help(context))
         return 0
     spec = spec_from_flags(sources, settings, assignments)
-    work = _plan if plan else _tune
-    # A plan shows on one page what a run tells as it goes.
-    return _watched(lambda watch: work(spec, watch, as_json=as_json), quiet=quiet or plan, as_json=as_json)
+    if plan:  # shows on one page what a run tells as it goes
+        return _watched(lambda watch: _plan(spec, watch, as_json=as_json), quiet=True, as_json=as_json)
+    return _watched(lambda watch: _tune(spec, place, watch, as_json=as_json), quiet=quiet, as_json=as_json)
 
 
 def _watched(work: Callable[[Watch], int], *, quiet: bool, as_json: bool) -> int:
@@ -61,22 +97,19 @@ def _watched(work: Callable[[Watch], int], *, quiet: bool, as_json: bool) -> int
         watch.close()
 
 
-def _tune(spec: TuneSpec, watch: Watch, *, as_json: bool) -> int:
-    from luthier import pipeline
-
+def _tune(spec: TuneSpec, place: Place, watch: Watch, *, as_json: bool) -> int:
     # Nothing that a library prints may end up between the lines of the result.
     with redirect_stdout(sys.stderr if as_json else sys.stdout):
-        done = pipeline.tune(spec, observer=watch)
+        done = place.tune(spec, watch)
     return _tell(done, spec, watch, as_json=as_json)
 
 
-def _go_on(folder: Path, watch: Watch, *, as_json: bool) -> int:
-    from luthier import pipeline
+def _go_on(folder: Path, place: Place, watch: Watch, *, as_json: bool) -> int:
     from luthier.pipeline.run_folder import unfinished_spec
 
     with redirect_stdout(sys.stderr if as_json else sys.stdout):
         spec = unfinished_spec(folder)
-        done = pipeline.resume(folder, observer=watch)
+        done = place.resume(folder, watch)
     return _tell(done, spec, watch, as_json=as_json)
 
 
@@ -158,6 +191,14 @@ VERB = Verb(
             ["--plan"], is_flag=True, help="Say what would happen, what it would cost and what is doubtful; do nothing"
         ),
         GroupedOption(["--resume"], metavar="RUN", help="Go on with the unfinished run in this folder, to the same weights"),
+        GroupedOption(
+            ["--cluster"],
+            metavar="auto|ADDRESS",
+            help="Train on a Ray cluster: of one's own on this machine (auto), or the one at HOST:PORT",
+        ),
+        GroupedOption(
+            ["--workers"], type=click.IntRange(1), help="Processes of the cluster that share every step (default: one a node)"
+        ),
         set_option(),
         *output_options(),
     ],
@@ -168,6 +209,7 @@ VERB = Verb(
         "luthier tune train.csv test.csv --plan",
         "luthier tune spec.yaml --set training.seed=7",
         "luthier tune --resume runs/tickets-20260301-101500",
+        "luthier tune tickets.csv --cluster auto --workers 2",
     ),
     main_flags=("--target", "--text", "--model", "--method", "--num-epochs", "--split", "--out", "--plan", "--json"),
 )

@@ -4,6 +4,8 @@ import os
 import socket
 from dataclasses import dataclass
 
+MEETING_FILE = "LUTHIER_MEETING_FILE"  # names a file on a disk that all processes share, where they find each other
+
 
 @dataclass(frozen=True, kw_only=True)
 class Seat:

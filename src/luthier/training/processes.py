@@ -22,7 +22,7 @@ from torch import Tensor
 
 from luthier.core.process import Cost
 from luthier.core.records import to_json
-from luthier.core.seat import ONLY_SEAT, Seat, loopback_interface
+from luthier.core.seat import MEETING_FILE, ONLY_SEAT, Seat, loopback_interface
 from luthier.errors import LostProcessError, UsageError
 
 BUCKET_BYTES = 32 << 20  # gradients travel in pieces of about this size
@@ -214,7 +214,10 @@ def joined(seat: Seat, *, device: str = "auto") -> Iterator[Processes]:
     if seat.is_on_one_machine and (name := loopback_interface()):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", name)  # gloo would listen where the host's name points to
     was_joined = torch.distributed.is_initialized()
-    state = PartialState(cpu=device.startswith("cpu"), timeout=STEP_PATIENCE)
+    meeting = {}
+    if file := os.environ.get(MEETING_FILE):
+        meeting = {"init_method": f"file://{file}", "rank": seat.rank, "world_size": seat.count}
+    state = PartialState(cpu=device.startswith("cpu"), timeout=STEP_PATIENCE, **meeting)
     patient = torch.distributed.new_group(backend="gloo", timeout=MAIN_PATIENCE)
     wire = "cpu" if state.backend == "gloo" else str(state.device)
     try:
