@@ -145,8 +145,10 @@ def schedules_page() -> str:
 
 # Title -> module whose docstring is its card, and the flags that ask for it.
 REGULARISERS = {
-    "Penalties on weights": ("luthier.training.regularization", "`--weight-decay`, `--l1`, `--l2`, `--towards-pretrained`"),
-    "EWC": ("luthier.training.importance", "`--ewc`"),
+    "L1 and elastic net": ("luthier.training.penalties.l1", "`--l1`, with `--l2`"),
+    "L2": ("luthier.training.penalties.l2", "`--l2`, `--weight-decay`"),
+    "Towards the pre-trained weights (L2-SP)": ("luthier.training.penalties.towards_pretrained", "`--towards-pretrained`"),
+    "By importance (EWC)": ("luthier.training.penalties.ewc", "`--ewc`"),
     "Dropout": ("luthier.training.dropout", "`--dropout`, `--head-dropout`"),
     "Mixup": ("luthier.training.mixing.mixup", "`--mixup`"),
     "CutMix": ("luthier.training.mixing.cutmix", "`--cutmix`"),

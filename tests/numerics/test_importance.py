@@ -96,7 +96,7 @@ def test_the_pull_is_the_gradient_of_the_penalty() -> None:
         item.grad = torch.ones_like(item)
     regularizer = Regularizer(trainable, Penalties(ewc=7.0), pretrained=anchors)
     assert set(regularizer.held) == set(anchors)
-    regularizer.importance = values
+    regularizer.know_importance(values)
     regularizer.add_gradients()
     for item, gradient in zip(trainable.values(), expected, strict=True):
         assert item.grad is not None

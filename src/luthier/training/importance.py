@@ -1,13 +1,10 @@
 """Which pre-trained weights matter: the diagonal of the Fisher information, by which EWC holds on to them.
 
-Use when: few rows, or what the model could do before must not be forgotten; where L2-SP holds everything alike, EWC lets go of
-what the model's answers hardly depend on.
-Cost: before the first step one forward and backward pass each for up to 256 rows, one at a time; two copies of the weights that
-train in memory, and one pass over them a step.
-Suggested values: 1e2 to 1e4. The run says the importance on average (1e-4 or so): strength times that is what compares with
-`towards_pretrained`.
-Source: Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks"; labels are drawn from the model, not
-taken from the data, which would give something else: Kunstner et al. 2019, "Limitations of the empirical Fisher approximation".
+Labels are drawn from the model's own probabilities. Those of the data would give something else (the "empirical Fisher"), which
+is large where the model is wrong, not where it depends on a weight.
+
+Source: Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks"; Kunstner et al. 2019, "Limitations of
+the empirical Fisher approximation".
 """
 
 from collections.abc import Mapping

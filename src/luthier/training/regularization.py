@@ -1,32 +1,25 @@
-"""Penalties on weights: L1 with exact zeros, L2, elastic net (both), pulls back to the pre-trained weights (L2-SP, EWC).
-
-Use when: few rows. `l1` to see which of the head's features matter, `l2` or `towards_pretrained` where validation falls while
-training still gets better, `towards_pretrained` also against forgetting.
-Cost: one or two passes over the trained weights a step; `towards_pretrained` keeps a copy of them.
-Suggested values: l1 1e-4 to 1e-2, l2 1e-5 to 1e-2, towards_pretrained 1e-3 to 1e-1.
-Source: Zou & Hastie 2005, "Regularization and variable selection via the elastic net"; Parikh & Boyd 2014, "Proximal
-algorithms"; Li et al. 2018, "Explicit inductive bias for transfer learning with convolutional networks" (L2-SP).
-"""
+"""The penalties of one training at work: their gradients before a step of the optimizer, their proximal steps after it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from luthier.training.optimizer import is_matrix
+from luthier.training.penalties import PENALTIES
+from luthier.training.penalties.penalty import Weight
 
 
 @dataclass(frozen=True, kw_only=True)
 class Penalties:
-    """Strengths of the penalties; 0 is off.
+    """Strength of each penalty, named as in `PENALTIES`; 0 is off.
 
     Attributes:
         l1: Of the sum of absolute weights of the head.
         l2: Of half the sum of squares of every matrix that trains (unlike `weight_decay`, a part of the loss).
         towards_pretrained: Of half the squared distance of the backbone's trained weights from the pre-trained ones.
-        ewc: Of the same with each square times the weight's importance (`importance.py`).
+        ewc: Of the same with each square times the weight's importance.
     """
 
     l1: float = 0.0
@@ -39,7 +32,7 @@ NO_PENALTIES = Penalties()
 
 
 class Regularizer:
-    """Adds the penalties' gradients before a step, and makes small weights zero after it.
+    """Adds the penalties' gradients before a step, and goes their proximal steps after it.
 
     Args:
         trainable: What trains, by name: heads' begin with `head.`.
@@ -56,44 +49,44 @@ class Regularizer:
     def __init__(
         self, trainable: Mapping[str, nn.Parameter], penalties: Penalties, *, pretrained: Mapping[str, Tensor]
     ) -> None:
-        self.penalties = penalties
-        matrices = {name: item for name, item in trainable.items() if item.ndim >= 2}
-        self._matrices = {name: item for name, item in matrices.items() if is_matrix(name, item)} if penalties.l2 else {}
-        self._sparse = {name: item for name, item in matrices.items() if name.startswith("head.")} if penalties.l1 else {}
-        anchored = {name: (item, pretrained[name]) for name, item in trainable.items() if name in pretrained}
-        self._anchored = anchored if penalties.towards_pretrained else {}
-        self._held = anchored if penalties.ewc else {}
-        self.importance: Mapping[str, Tensor] = {}
+        self._strengths = [(PENALTIES[name], strength) for name, strength in vars(penalties).items() if strength]
+        weights = [Weight(name=name, item=item, pretrained=pretrained.get(name)) for name, item in trainable.items()]
+        self._weights = {weight.name: weight for weight in weights} if self._strengths else {}
 
     @property
     def held(self) -> dict[str, nn.Parameter]:
-        """What EWC holds, by name; how strongly is put into `importance` before the first step."""
-        return {name: item for name, (item, _) in self._held.items()}
+        """The weights whose importance some penalty must know before the first step, by name."""
+        asking = [penalty for penalty, _ in self._strengths if penalty.needs_importance]
+        return {name: one.item for name, one in self._weights.items() if any(penalty.concerns(one) for penalty in asking)}
+
+    @property
+    def importance(self) -> dict[str, Tensor]:
+        """The importance of those weights, by name; empty until it is known."""
+        return {name: one.importance for name, one in self._weights.items() if one.importance is not None}
+
+    def know_importance(self, values: Mapping[str, Tensor]) -> None:
+        """Take it in, by name."""
+        self._weights = {name: replace(one, importance=values.get(name)) for name, one in self._weights.items()}
 
     @torch.no_grad()
     def add_gradients(self) -> None:
-        """Add the gradients of the smooth penalties to those of the loss; weights without a gradient are left out."""
-        for item in self._matrices.values():
-            if item.grad is not None:
-                item.grad.add_(item, alpha=self.penalties.l2)
-        for item, anchor in self._anchored.values():
-            if item.grad is not None:
-                item.grad.add_(item - anchor, alpha=self.penalties.towards_pretrained)
-
-        for name, (item, anchor) in self._held.items():
-            if item.grad is not None:
-                item.grad.addcmul_(self.importance[name], item - anchor, value=self.penalties.ewc)
+        """Add the penalties' gradients to those of the loss; weights without a gradient are left out."""
+        for penalty, strength in self._strengths:
+            for weight in self._weights.values():
+                if weight.item.grad is not None and penalty.concerns(weight):
+                    penalty.add_gradient(weight, weight.item.grad, strength)
 
     @torch.no_grad()
     def shrink(self, groups: Sequence[Mapping[str, Any]]) -> None:
-        """The proximal step of L1: every weight goes towards zero by its rate times `l1`, and stays there if it arrives.
+        """Go the penalties' proximal steps.
 
         Args:
             groups: The optimizer's, which say at which rate each weight has just moved.
         """
-        if not self._sparse:
+        if not self._strengths:
             return
         rates = {id(item): float(group["lr"]) for group in groups for item in group["params"]}
-        for item in self._sparse.values():
-            amount = self.penalties.l1 * rates[id(item)]
-            item.sub_(item.clamp(-amount, amount))
+        for penalty, strength in self._strengths:
+            for weight in self._weights.values():
+                if penalty.concerns(weight):
+                    penalty.shrink(weight, strength * rates[id(weight.item)])

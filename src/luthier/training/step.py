@@ -91,7 +91,7 @@ class Stepper:
         importance = measure_importance(
             self.model, self._regularizer.held, rows, seed=self.settings.seed, processes=self.processes
         )
-        self._regularizer.importance = importance.values
+        self._regularizer.know_importance(importance.values)
         return importance
 
     def update(
@@ -254,7 +254,7 @@ class Stepper:
             self.optimizer.state[parameter][key] = value.item() if is_number else _as_beside(value, parameter)
         self.averaged.load(tensors["average"])
         held = self._regularizer.held
-        self._regularizer.importance = {name: tensors["importance"][name].to(item.device) for name, item in held.items()}
+        self._regularizer.know_importance({name: tensors["importance"][name].to(item.device) for name, item in held.items()})
         restore_generators(own_states(tensors["generators"], self.settings.device, self.processes))
 
 

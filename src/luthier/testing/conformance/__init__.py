@@ -1,4 +1,4 @@
-"""What every task, method, optimizer, loss, mixing, schedule and backbone must be. A member's test is a subclass of it.
+"""What every task, method, optimizer, loss, mixing, penalty, schedule and backbone must be. A test is a subclass of it.
 
 class TestMyTask(TaskConformance):
     name = "my-task"
@@ -9,6 +9,7 @@ from luthier.testing.conformance.losses import LossConformance
 from luthier.testing.conformance.methods import MethodConformance
 from luthier.testing.conformance.mixings import MixingConformance
 from luthier.testing.conformance.optimizers import OptimizerConformance
+from luthier.testing.conformance.penalties import PenaltyConformance
 from luthier.testing.conformance.schedules import ScheduleConformance
 from luthier.testing.conformance.tasks import TaskConformance
 
@@ -18,6 +19,7 @@ __all__ = [
     "MethodConformance",
     "MixingConformance",
     "OptimizerConformance",
+    "PenaltyConformance",
     "ScheduleConformance",
     "TaskConformance",
 ]
