@@ -20,6 +20,12 @@ class TestFull(MethodConformance):
     good = (("", 0),)
 
 
+class TestGradual(MethodConformance):
+    name = "gradual"
+    good = (("", 0), ("2", 0), ("0.5", 0), ("stall", 0))
+    bad = ("0", "-1", "x", "1000", "stalls")
+
+
 class TestBitfit(MethodConformance):
     name = "bitfit"
     good = (("", 0), ("1", 5), ("6", 0))

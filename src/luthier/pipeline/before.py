@@ -166,7 +166,7 @@ def choose_store(
         store_type=kind,
         device=chosen.device,
     )
-    boundaries = sorted({rung.boundary for rung in rungs if 0 < rung.boundary < chosen.backbone.num_blocks})
+    boundaries = sorted({item for rung in rungs for item in rung.boundaries if 0 < item < chosen.backbone.num_blocks})
     if spec.model.head.pooling == "attention":
         boundaries.append(chosen.backbone.num_blocks)
     rows = stored_rows(chosen)

@@ -9,6 +9,7 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -155,7 +156,7 @@ def pass_seconds(chosen: Chosen, rates: Rates) -> float:
 def rung_seconds(spec: TuneSpec, chosen: Chosen, rung: Rung, rates: Rates, *, stored: bool) -> float:
     """A rung that is not stopped early: its steps, and validation as often as it is scored, shared by all processes."""
     epochs = epochs_of(spec, chosen, rung)
-    trained = trained_share(chosen, rung)
+    trained = fmean(1 - boundary / chosen.backbone.num_blocks for boundary in rung.boundaries)
     frozen = 0.0 if stored else 1 - trained
     train, validation = units_of(chosen, chosen.parts["train"]), units_of(chosen, chosen.parts["validation"])
     steps = epochs * train * rates.step_seconds * (trained + frozen / 3)
@@ -170,7 +171,7 @@ def epochs_of(spec: TuneSpec, chosen: Chosen, rung: Rung) -> float:
 
 
 def trained_share(chosen: Chosen, rung: Rung) -> float:
-    """Share of the blocks that train."""
+    """Share of the blocks that train (in the end)."""
     return 1 - rung.boundary / chosen.backbone.num_blocks
 
 

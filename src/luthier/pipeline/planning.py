@@ -89,7 +89,7 @@ def _steps(
         ("measure before", f"{rows} once through the frozen model; baselines and probe", pass_seconds(chosen, rates))
     ]
     for rung in [rung for rung in rungs if _trains(rung, chosen)]:
-        seconds = rung_seconds(spec, chosen, rung, rates, stored=rung.boundary in boundaries)
+        seconds = rung_seconds(spec, chosen, rung, rates, stored=any(item in boundaries for item in rung.boundaries))
         steps.append((f"train {rung.name}", _describe(spec, chosen, rung), seconds))
     if spec.training.refit:
         share = 1 + len(chosen.parts["validation"]) / len(chosen.parts["train"])

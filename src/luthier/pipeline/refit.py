@@ -80,10 +80,11 @@ def _refit_probe(chosen: Chosen, before: Before, rows: Int[np.ndarray, " n"]) ->
 
 def _train_again(chosen: Chosen, bench: Workbench, result: RungResult, rows: Int[np.ndarray, " n"], model: TunedModel) -> Cost:
     settings = rung_settings(result.rung, bench)
-    store = bench.rows(result.rung.boundary)[0].store
+    if settings.unfreezing is not None:
+        settings = replace(settings, unfreezing=settings.unfreezing.as_it_happened(result.unfroze))
     return train_again(
         model,
-        training_rows(chosen, rows, store),
+        lambda boundary: training_rows(chosen, rows, bench.rows(boundary)[0].store),
         settings,
         fraction=min(1.0, result.epochs / settings.num_epochs),
         loss=bench.loss,

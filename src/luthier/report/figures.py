@@ -53,7 +53,7 @@ def draw_losses(rungs: Sequence[Rung]) -> str:
             start = _mark_end(axes, rung, start)
         axes.set_xlim(0, start)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("Steps, one rung after the other")
+        axes.set_xlabel("Steps, one rung after the other" + _dots(rungs))
         axes.set_title("Training loss", loc="left", fontsize=8.5, color=INK, pad=16)
     return drawn[0]
 
@@ -89,7 +89,7 @@ def draw_validation(rungs: Sequence[Rung], measure: str) -> str:
                 _reference(axes, rung, share * only, start)
         axes.set_xlim(0, 1.02 * start)
         axes.margins(y=0.15)
-        axes.set_xlabel("Steps, one rung after the other; circles mark the best")
+        axes.set_xlabel("Steps, one rung after the other; circles mark the best" + _dots(rungs))
         axes.set_title(f"{name} on validation" + (", %" if share == 100 else ""), loc="left", fontsize=8.5, color=INK, pad=16)
     return drawn[0]
 
@@ -119,7 +119,14 @@ def _mark_end(axes: Any, rung: Rung, start: int) -> int:
     axes.text((start + end) / 2, 1.03, wording.rung_name(rung.name), ha="center", fontsize=7, transform=transform)
     if start:
         axes.axvline(start, color=LINE, linewidth=0.8)
+    for step in rung.unfroze:
+        axes.axvline(start + step, color=SOFT, linewidth=0.7, linestyle=(0, (1, 3)))
     return end
+
+
+def _dots(rungs: Sequence[Rung]) -> str:
+    """What the dotted lines mean, where there are any."""
+    return "; dotted lines: one more block trains" if any(rung.unfroze for rung in rungs) else ""
 
 
 def _reference(axes: Any, rung: Rung, score: float, end: int) -> None:

@@ -29,6 +29,7 @@ class Rung:
     Attributes:
         trainable_parameters, boundary, num_blocks, learning_rate: None where the journal does not say.
         steps: (step, training loss), in order of step.
+        unfroze: Steps after which a further block began to train.
         score: Validation score at its best step; None if the rung did not finish.
         zero_weights: How many of the head's weights an L1 penalty has made zero, of how many; None without one.
         averaged: Of how many states its weights are the mean, of how many that were tried; None where none was.
@@ -42,6 +43,7 @@ class Rung:
     num_blocks: int | None = None
     learning_rate: float | None = None
     steps: tuple[tuple[int, float], ...] = ()
+    unfroze: tuple[int, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     finished: bool = False
     score: float | None = None
@@ -70,14 +72,16 @@ def _rung(name: str, events: list[Mapping[str, Any]]) -> Rung:
     soup = _last(events, "soup")
     started = {**finished, **_last(events, "rung_started")}
     losses = {event["step"]: event["loss"] for event in events if event["event"] == "step" and event.get("loss") is not None}
+    unfroze = list({event["step"]: event for event in events if event["event"] == "unfroze"}.values())
     looks = {event["step"]: event for event in events if event["event"] == "evaluation"}
     return Rung(
         name=name,
         trainable_parameters=started.get("trainable_parameters"),
-        boundary=started.get("boundary"),
+        boundary=(unfroze[-1] if unfroze else started).get("boundary"),
         num_blocks=started.get("num_blocks"),
         learning_rate=started.get("learning_rate"),
         steps=tuple(sorted(losses.items())),
+        unfroze=tuple(event["step"] for event in unfroze),
         evaluations=tuple(_evaluation(looks[step]) for step in sorted(looks)),
         finished=bool(finished),
         score=finished.get("score"),

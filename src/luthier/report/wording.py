@@ -92,6 +92,8 @@ def rung_name(rung: str) -> str:
     if rung.startswith("top-blocks:"):
         number = rung.partition(":")[2]
         return "Top block" if number == "1" else f"Top {number} blocks"
+    if rung.partition(":")[0] == "gradual":
+        return "One block after the other"
     return {"probe": "Probe", "full": "All blocks"}.get(rung, rung)
 
 

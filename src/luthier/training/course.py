@@ -19,6 +19,7 @@ from luthier.training.checkpoint import Saved
 from luthier.training.data import TrainingRows
 from luthier.training.early_stopping import EarlyStopping
 from luthier.training.fit_settings import FitSettings, count_steps, steps_per_epoch
+from luthier.training.methods.rung import Moment
 from luthier.training.mixing import draw_mixture
 from luthier.training.schedules import build_schedule, learning_rate_factor
 from luthier.training.soup import Larder
@@ -56,6 +57,8 @@ class Course:
         evaluated: The step after which validation was last scored; -1 before that.
         best: The best evaluation so far.
         larder: Copies of the best few states, for a mean of them.
+        boundary: First block that trains now.
+        unfroze: Epoch and boundary of each time that a further block began to train.
     """
 
     def __init__(self, stepper: Stepper, rows: TrainingRows, settings: FitSettings) -> None:
@@ -65,6 +68,8 @@ class Course:
         self.losses: list[float] = []
         self.best: Best | None = None
         self.larder = Larder(settings.soup)
+        self.boundary = settings.unfreezing.boundaries[0] if settings.unfreezing else settings.boundary
+        self.unfroze: list[Moment] = []
         self.num_steps = count_steps(len(rows.rows), settings)
         self.steps_per_epoch = steps_per_epoch(len(rows.rows), settings)
         self._evaluate_every = max(1, self.steps_per_epoch // settings.evaluations_per_epoch)
@@ -86,8 +91,30 @@ class Course:
 
     @property
     def is_over(self) -> bool:
-        """Whether no step is left, or validation has not got better for a while."""
-        return not self.is_evaluation_due and (self.step >= self.num_steps or self.early_stopping.is_over)
+        """Whether no step is left, or validation has not got better for a while and no block is left to unfreeze."""
+        is_stalled = self.early_stopping.is_over and not self.is_unfreezing_due
+        return not self.is_evaluation_due and (self.step >= self.num_steps or is_stalled)
+
+    @property
+    def is_unfreezing_due(self) -> bool:
+        """Whether a further block begins to train before the next step."""
+        unfreezing = self.settings.unfreezing
+        if unfreezing is None or self.is_evaluation_due or self.step >= self.num_steps:
+            return False
+        if unfreezing.next_after(self.boundary) is None:
+            return False
+        return unfreezing.is_time(self.boundary, self.epoch) or (unfreezing.on_stall and self.early_stopping.is_over)
+
+    def unfreeze(self) -> str:
+        """Let the next block train; patience begins anew. Returns why it was time."""
+        unfreezing = self.settings.unfreezing
+        further = unfreezing.next_after(self.boundary) if unfreezing else None
+        assert further is not None
+        is_stalled = self.early_stopping.is_over
+        self.boundary = further
+        self.unfroze.append((self.epoch, further))
+        self.early_stopping.wait_anew()
+        return "validation does not get better" if is_stalled else f"epoch {self.epoch:g}"
 
     @property
     def cost(self) -> Cost:
@@ -179,6 +206,8 @@ class Course:
             "recomputes": self.stepper.recomputes,
             "cost": self.cost,
             "processes": self.stepper.processes.count,
+            "boundary": self.boundary,
+            "unfroze": self.unfroze,
         }
 
     def load(self, saved: Saved) -> None:
@@ -187,6 +216,8 @@ class Course:
         self.step, self.evaluated, self.skipped = int(state["step"]), int(state["evaluated"]), int(state["skipped"])
         self.losses[:] = [math.nan if loss is None else loss for loss in state["losses"]]
         self.early_stopping.load(state["early_stopping"])
+        self.boundary = int(state["boundary"])
+        self.unfroze[:] = [(float(epoch), int(boundary)) for epoch, boundary in state["unfroze"]]
         self.stepper.load(saved.tensors)
         self.stepper.micro_batch, self.stepper.recomputes = int(state["micro_batch"]), bool(state["recomputes"])
         if state["best"] is not None:

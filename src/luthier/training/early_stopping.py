@@ -38,6 +38,10 @@ class EarlyStopping:
         self.waited = 0 if self.is_best else self.waited + 1
         return self.is_over
 
+    def wait_anew(self) -> None:
+        """Begin to count again: something has changed from which a gain may come."""
+        self.waited = 0
+
     @property
     def is_over(self) -> bool:
         """Whether it is time to stop."""

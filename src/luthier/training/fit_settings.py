@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from luthier.training.methods.rung import Moves
+from luthier.training.methods.rung import Moves, Unfreezing
 from luthier.training.mixing.mixture import NO_MIXING, MixingSettings
 from luthier.training.regularization import NO_PENALTIES, Penalties
 
@@ -13,7 +13,7 @@ class FitSettings:
     """Everything `fit` needs to know; all automatic values resolved.
 
     Attributes:
-        boundary: First block that trains.
+        boundary: First block that trains (in the end).
         moves: What of the blocks from there on trains.
         optimizer: As a user writes it.
         block_decay: The rate of each block is this share of that of the block above it.
@@ -23,6 +23,7 @@ class FitSettings:
         soup: Of how many of the best states a mean is tried at the end.
         sampling: Whether an epoch sees every row once (`shuffled`), or as many of every class (`balanced`).
         mixing: Whether examples are mixed with each other, and how strongly.
+        unfreezing: How blocks begin to train one after the other; None: all of them from the beginning.
         ema_decay: Of the moving average of the weights that is evaluated and kept; 0 keeps the weights themselves.
     """
 
@@ -51,6 +52,7 @@ class FitSettings:
     mixing: MixingSettings = NO_MIXING
     on_divergence: str = "stop"
     recompute: str = "auto"
+    unfreezing: Unfreezing | None = None
 
 
 def steps_per_epoch(num_rows: int, settings: FitSettings) -> int:

@@ -32,12 +32,13 @@ from luthier.training.checkpoint import shared_state
 from luthier.training.data import TrainingRows
 from luthier.training.fit_settings import FitSettings
 from luthier.training.loop import FitResult, Judge, Objective, Record, Supervision, fit
-from luthier.training.methods.rung import AdapterSettings, Rung
+from luthier.training.methods.rung import AdapterSettings, Moment, Rung
 from luthier.training.model import TunedModel
 from luthier.training.moving import count_moving
 from luthier.training.optimizer import build_recipe
 from luthier.training.preflight import SelfTest
 from luthier.training.processes import ALONE, Processes
+from luthier.training.rung_event import started_event
 from luthier.training.shelf import Shelf
 from luthier.training.step import Loss
 
@@ -58,6 +59,7 @@ class RungResult:
         kept: Whether it became the best so far.
         reason: Why, or why not.
         epochs: Passes over train at the best step.
+        unfroze: Epoch and boundary of each time that a further block began to train.
     """
 
     rung: Rung
@@ -68,6 +70,7 @@ class RungResult:
     kept: bool
     reason: str
     epochs: float = 0.0
+    unfroze: Sequence[Moment] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +218,7 @@ def _finished_before(rung: Rung, bench: Workbench) -> RungResult | None:
         kept=state["kept"],
         reason=state["reason"],
         epochs=state["epochs"],
+        unfroze=[(epoch, boundary) for epoch, boundary in state["unfroze"]],
     )
 
 
@@ -224,7 +228,7 @@ def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbenc
     rate = settings.learning_rate if rung.boundary < model.backbone.num_blocks else settings.head_learning_rate
     bench.observer.note(f"{rung.name}: {describe(model, rung)}, learning rate {rate:g}")
     if supervision.checkpoints is None or not supervision.checkpoints.has_any:
-        bench.record(_started(model, rung, settings))
+        bench.record(started_event(model, rung, settings))
         if bench.self_test is not None and bench.processes.is_main:
             train, _ = bench.rows(rung.boundary)
             bench.self_test.run(model, rung, train, settings, loss=bench.loss, supervision=supervision)
@@ -257,6 +261,7 @@ def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbenc
         kept=kept,
         reason=reason,
         epochs=done.best_step / max(1, done.steps) * done.epochs,
+        unfroze=done.unfroze,
     )
     _keep_result(result, done.outputs, bench)
     return result
@@ -267,7 +272,7 @@ def _keep_result(result: RungResult, outputs: Float[np.ndarray, "N C"], bench: W
     if bench.shelf is None:
         return
     tensors = {"weights": result.weights, "outputs": {"outputs": torch.from_numpy(outputs)}}
-    state = {name: getattr(result, name) for name in ("score", "cost", "kept", "reason", "epochs")}
+    state = {name: getattr(result, name) for name in ("score", "cost", "kept", "reason", "epochs", "unfroze")}
     bench.shelf.finish(result.rung.name, tensors, state)
 
 
@@ -305,6 +310,7 @@ def rung_settings(rung: Rung, bench: Workbench) -> FitSettings:
         bench.settings,
         boundary=rung.boundary,
         moves=rung.moves,
+        unfreezing=rung.unfreezing,
         num_epochs=rates["num_epochs"] or default_epochs(rung, rows, batch_size=bench.settings.batch_size),
         learning_rate=rates["learning_rate"] or factor * rung.learning_rate,
         head_learning_rate=rates["head_learning_rate"] or factor * rung.head_learning_rate,
@@ -328,6 +334,9 @@ def describe(model: TunedModel, rung: Rung) -> str:
     """What trains, for people."""
     if rung.boundary >= model.backbone.num_blocks:
         return "only the head trains"
+    if rung.unfreezing is not None:
+        when = "after each phase" if rung.unfreezing.epochs else "whenever validation stalls"
+        return f"the last block and the head train, and one more block {when}"
     count = model.backbone.num_blocks - rung.boundary
     blocks = "every block" if rung.boundary <= 0 else f"the last {count} of {model.backbone.num_blocks} blocks"
     if isinstance(rung.moves, AdapterSettings):
@@ -362,22 +371,6 @@ def zero_weights(head: nn.Module) -> tuple[int, int]:
     """
     matrices = [item.detach() for item in head.parameters() if item.ndim >= 2]
     return sum(int((item == 0).sum()) for item in matrices), sum(item.numel() for item in matrices)
-
-
-def _started(model: TunedModel, rung: Rung, settings: FitSettings) -> dict[str, Any]:
-    with model.tuning(rung.boundary, rung.moves) as trainable:
-        count = sum(parameter.numel() for parameter in trainable.values())
-    return {
-        "event": "rung_started",
-        "rung": rung.name,
-        "boundary": rung.boundary,
-        "num_blocks": model.backbone.num_blocks,
-        "trainable_parameters": count,
-        "moves": rung.moves,
-        "learning_rate": settings.learning_rate,
-        "head_learning_rate": settings.head_learning_rate,
-        "num_epochs": settings.num_epochs,
-    }
 
 
 def _finished(

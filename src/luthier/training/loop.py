@@ -1,7 +1,6 @@
 """The one training loop, to be read from top to bottom."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,10 +21,12 @@ from luthier.training.data import TrainingRows
 from luthier.training.device import autocast
 from luthier.training.fit_settings import FitSettings
 from luthier.training.memory import free_memory, is_out_of_memory
+from luthier.training.methods.rung import Moment
 from luthier.training.model import TunedModel
 from luthier.training.processes import ALONE, Processes
 from luthier.training.soup import stir
 from luthier.training.step import Loss, Stepper, Update
+from luthier.training.unfreezing import training_from
 
 Score = Callable[[Float[np.ndarray, "N C"]], Mapping[str, float]]
 Record = Callable[[Mapping[str, Any]], None]
@@ -109,6 +110,14 @@ class Supervision:
         if self.checkpoints is not None:
             self.checkpoints.try_to_save(course.name, tensors, state)
 
+    def tell_unfreezing(self, course: Course, why: str) -> None:
+        """Tell that a further block begins to train."""
+        count = course.stepper.model.backbone.num_blocks
+        train = count - course.boundary
+        self.observer.note(f"step {course.step:,}: now the last {train} of {count} blocks train ({why})")
+        event = {"event": "unfroze", "step": course.step, "epoch": course.epoch, "boundary": course.boundary, "reason": why}
+        self.record(event)
+
     def refuse_stopped(self, course: Course) -> None:
         """Raise `Stopped` if the user asked for it before the training was over."""
         if self.stop.is_agreed:
@@ -124,6 +133,7 @@ class FitResult:
     Attributes:
         outputs: Outputs on the validation rows at the best step.
         losses: Loss of each step, without penalties.
+        unfroze: Epoch and boundary of each time that a further block began to train.
     """
 
     scores: Mapping[str, float]
@@ -134,6 +144,7 @@ class FitResult:
     stopped_early: bool
     cost: Cost
     losses: list[float] = field(default_factory=list)
+    unfroze: Sequence[Moment] = ()
 
 
 def fit(
@@ -157,24 +168,28 @@ def fit(
         ResourceError: not even one example fits into memory.
         Stopped: the user asked to stop; the state is saved, and the model holds the best weights so far.
     """
-    train, validation = parts(settings.boundary)
-    with model.tuning(settings.boundary, settings.moves) as trainable, starting(model, train):
+    with model.tuning(settings.boundary, settings.moves) as trainable:
         stepper = Stepper(model, trainable, settings, loss=objective.loss, processes=supervision.processes)
-        course = Course(stepper, train, settings)
+        course = Course(stepper, parts(settings.boundary)[0], settings)
         supervision.resume(course)
         with counted(supervision.observer, "train", course.num_steps, "steps") as observer:
             if course.step:
                 observer.advance(course.step)
             while not (course.is_over or supervision.stop.is_agreed):
-                if course.is_evaluation_due:
-                    _evaluate(course, validation, objective=objective, supervision=supervision)
-                else:
-                    update, factor = course.advance()
-                    supervision.record(step_event(course, update, factor))
-                    observer.advance(1, f"loss {update.loss:.3f}")
-                supervision.after_step(course)
+                if course.is_unfreezing_due:
+                    supervision.tell_unfreezing(course, course.unfreeze())
+                with training_from(model, course.boundary, parts) as (course.rows, validation):
+                    while not (course.is_over or course.is_unfreezing_due or supervision.stop.is_agreed):
+                        if course.is_evaluation_due:
+                            _evaluate(course, validation, objective=objective, supervision=supervision)
+                        else:
+                            update, factor = course.advance()
+                            supervision.record(step_event(course, update, factor))
+                            observer.advance(1, f"loss {update.loss:.3f}")
+                        supervision.after_step(course)
         if course.best is not None:
-            _average_best(course, validation, objective=objective, supervision=supervision)
+            with training_from(model, course.boundary, parts) as (_, validation):
+                _average_best(course, validation, objective=objective, supervision=supervision)
             restore_weights(trainable, course.best.weights)
     supervision.refuse_stopped(course)
     assert course.best is not None
@@ -191,12 +206,8 @@ def _result(course: Course, best: Best) -> FitResult:
         stopped_early=course.step < course.num_steps,
         cost=course.cost,
         losses=course.losses,
+        unfroze=course.unfroze,
     )
-
-
-def starting(model: TunedModel, train: TrainingRows) -> AbstractContextManager[None]:
-    """The context in which the backbone starts at the first trainable block, if its rows come from the store."""
-    return model.backbone.starting_at(model.boundary) if train.store is not None else nullcontext()
 
 
 def _evaluate(course: Course, validation: TrainingRows, *, objective: Objective, supervision: Supervision) -> None:

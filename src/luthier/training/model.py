@@ -34,6 +34,7 @@ class TunedModel(nn.Module):
         self.adapter: Adapter | None = None
         self.touched: set[str] = {f"head.{name}" for name in head.state_dict()}
         self._pretrained: dict[str, Tensor] = {}
+        self._free: dict[str, nn.Parameter] = {}
         self.eval()
 
     def forward(self, inputs: ModelInputs, stored: Tensor | None = None) -> Tensor:
@@ -65,12 +66,21 @@ class TunedModel(nn.Module):
         trainable |= self._adapter_parameters()
         for parameter in trainable.values():
             parameter.requires_grad_(parameter.is_floating_point())
-        self.boundary = boundary
+        self.boundary, self._free = boundary, trainable
         try:
             yield trainable
         finally:
+            self._free = {}
             self.requires_grad_(False)
             self.eval_mode()
+
+    def freeze_below(self, boundary: int) -> None:
+        """Inside `tuning`, keep what lies below a block frozen for now; everything else that is to train does."""
+        below = {f"backbone.network.{name}" for name, _ in self.backbone.network.named_parameters()}
+        below -= {f"backbone.network.{name}" for name, _ in self.backbone.parameters_from(boundary)}
+        for name, parameter in self._free.items():
+            parameter.requires_grad_(parameter.is_floating_point() and name not in below)
+        self.boundary = boundary
 
     def _remember(self, name: str, parameter: nn.Parameter) -> None:
         """Keep a weight as it is before it moves for the first time."""

@@ -11,7 +11,9 @@ class TrainingSettings(Settings):
     """Method, steps, rates, precision."""
 
     method: str = Field(
-        "auto", description="auto (the ladder), probe, top-blocks:K, full, lora:RANK[:K], dora:RANK[:K], ia3[:K], or bitfit[:K]"
+        "auto",
+        description="auto (the ladder), probe, top-blocks:K, gradual[:EPOCHS], full, lora:RANK[:K], dora:RANK[:K], ia3[:K], or "
+        "bitfit[:K]",
     )
     num_epochs: float | None = Field(None, gt=0, description="Passes over the training part, at most (default: by method)")
     batch_size: int = Field(32, ge=1, description="Examples per optimizer step")

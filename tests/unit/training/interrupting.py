@@ -71,6 +71,7 @@ class Training:
         make_model: Always the same model.
         seconds: Between two states.
         loss: Of a micro-batch.
+        parts: Boundary -> rows; `part` for every one by default.
     """
 
     folder: Path
@@ -80,6 +81,7 @@ class Training:
     seconds: float | None = 0.0
     loss: Callable[[Tensor, Tensor], LossSum] = cross_entropy
     score: Callable[[np.ndarray], Mapping[str, float]] | None = None
+    parts: Callable[[int], TrainingRows] | None = None
 
     def __post_init__(self) -> None:
         self.notes = Notes()
@@ -110,7 +112,8 @@ class Training:
 
         objective = Objective(loss=self.loss, score=self.score or accuracy, primary="accuracy")
         watched = Supervision(observer=self.notes, record=record, stop=stop, checkpoints=shelf.checkpoints(NAME))
-        result = fit(model, lambda boundary: (self.part, self.part), self.settings, objective=objective, supervision=watched)
+        parts = self.parts or (lambda boundary: self.part)
+        result = fit(model, lambda boundary: (parts(boundary),) * 2, self.settings, objective=objective, supervision=watched)
         weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
         return Trained(result, weights, self.journal.read_text())
 

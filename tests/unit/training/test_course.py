@@ -21,6 +21,7 @@ from luthier.testing.backbones import tiny_backbone
 from luthier.testing.inputs import family_inputs
 from luthier.training.data import TrainingRows
 from luthier.training.fit_settings import FitSettings
+from luthier.training.methods.rung import AdapterSettings
 from luthier.training.mixing.mixture import MixingSettings
 from luthier.training.model import TunedModel
 from luthier.training.regularization import Penalties
@@ -79,6 +80,8 @@ def test_at_every_step(boundary: int, build: Callable[..., Training]) -> None:
         {"soup": 3, "evaluations_per_epoch": 3},
         {"penalties": Penalties(ewc=1e3)},
         {"mixing": MixingSettings(mixup=0.5), "sampling": "balanced"},
+        {"moves": AdapterSettings(kind="lora", rank=2, dropout=0.1)},
+        {"moves": AdapterSettings(kind="dora", rank=2), "boundary": 0},
     ],
     ids=[
         "average",
@@ -91,6 +94,8 @@ def test_at_every_step(boundary: int, build: Callable[..., Training]) -> None:
         "soup",
         "importance",
         "mixtures",
+        "lora",
+        "dora",
     ],
 )
 def test_with_all_that_a_state_must_hold(change: dict[str, object], build: Callable[..., Training]) -> None:

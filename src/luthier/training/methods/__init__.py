@@ -13,6 +13,7 @@ METHODS: Family[MakeRung] = Family(
         "bitfit": "luthier.training.methods.bitfit:make_rung",
         "dora": "luthier.training.methods.dora:make_rung",
         "full": "luthier.training.methods.full:make_rung",
+        "gradual": "luthier.training.methods.gradual:make_rung",
         "ia3": "luthier.training.methods.ia3:make_rung",
         "lora": "luthier.training.methods.lora:make_rung",
         "probe": "luthier.training.methods.probe:make_rung",

@@ -18,7 +18,7 @@ from luthier.core.process import Stopwatch
 from luthier.models.heads import LinearHead
 from luthier.training.data import TrainingRows
 from luthier.training.fit_settings import FitSettings
-from luthier.training.loop import Supervision, starting
+from luthier.training.loop import Supervision
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
 from luthier.training.preflight.labels import check_labels, check_start_loss
@@ -28,6 +28,7 @@ from luthier.training.preflight.saving import check_saved
 from luthier.training.preflight.subject import Checked, SaveAndLoad, StartRange, Subject, asked_names
 from luthier.training.snapshot import put_back
 from luthier.training.step import Loss
+from luthier.training.unfreezing import starting
 
 CHECKS = (check_labels, check_start_loss, check_parameters, check_moved, check_overfitting)
 
