@@ -67,9 +67,10 @@ def refuse_idle_settings(settings: TrainingSettings, rungs: Sequence[Rung]) -> N
         for flag, is_given in given.items()
         if is_given and not any(adapter.rank for adapter in adapters)
     ]
-    if adapters and settings.towards_pretrained:
-        problem = f"--towards-pretrained pulls on the pre-trained weights, and '{settings.method}' leaves them where they are."
-        problems.append(SpecError(problem, remedy=f"--l2 {settings.towards_pretrained:g}, which pulls on the adapter"))
+    for flag, strength in (("--towards-pretrained", settings.towards_pretrained), ("--ewc", settings.ewc)):
+        if adapters and strength:
+            problem = f"{flag} pulls on the pre-trained weights, and '{settings.method}' leaves them where they are."
+            problems.append(SpecError(problem, remedy=f"--l2 {strength:g}, which pulls on the adapter"))
     raise_together(problems)
 
 

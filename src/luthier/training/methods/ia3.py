@@ -18,7 +18,7 @@ def make_rung(argument: str, num_blocks: int) -> Rung:
         name=f"ia3:{int(argument)}" if argument.isdecimal() else "ia3",
         boundary=boundary_of(f"ia3:{argument}", argument, num_blocks),
         num_epochs=5,
-        learning_rate=1e-2,
+        learning_rate=3e-2,
         head_learning_rate=3e-3,
         moves=AdapterSettings(kind="ia3"),
     )

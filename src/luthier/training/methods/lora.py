@@ -19,4 +19,4 @@ EXAMPLE = "lora:8:3"
 
 def make_rung(argument: str, num_blocks: int) -> Rung:
     """An adapter of a rank in every block, or in the last K."""
-    return low_rank_rung("lora", argument, num_blocks, learning_rate=2e-3)
+    return low_rank_rung("lora", argument, num_blocks, learning_rate=1e-3)

@@ -42,9 +42,12 @@ def check_overfitting(subject: Subject) -> Checked:
 
 
 def _overfit(subject: Subject, places: Int[np.ndarray, " B"], *, factor: float, wanted: float) -> list[float]:
-    """Losses after each step on the same rows, until one is low enough or no number."""
+    """Losses after each step on the same rows, until one is low enough or no number.
+
+    It is the gradient that is tried, under the optimizer that needs fewest steps; the trial steps try the one asked for.
+    """
     backbone, head = subject.rates
-    settings = replace(subject.calm, learning_rate=backbone, head_learning_rate=head)
+    settings = replace(subject.calm, learning_rate=backbone, head_learning_rate=head, optimizer="adamw")
     optimizer = Stepper(subject.model, subject.trainable, settings, loss=subject.plain_loss).optimizer
     set_learning_rate(optimizer, factor)
     losses: list[float] = []
