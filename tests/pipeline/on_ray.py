@@ -7,11 +7,15 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from luthier.cluster.connection import LOOPBACK, OURS, connected
+from luthier.cluster.searching import search_on_cluster
+from luthier.pipeline.search_spec import SearchSpec, search_of
+from luthier.spec import Given
 
 KILL_AFTER_STEPS = 20
 
@@ -34,6 +38,14 @@ def listeners() -> list[str]:
 def steps_done(folder: Path) -> int:
     journal = folder / "journal.jsonl"
     return journal.read_text().count('"event": "step"') if journal.is_file() else 0
+
+
+def searched(table: str, out: Path, settings: Mapping[str, Any]) -> SearchSpec:
+    """Four trials whose values depend on nothing but their number."""
+    own = {"sources": [table], "out": str(out), "trials": 4, "sampler": "random", "pruner": "none", "final": False}
+    kept = {name: value for name, value in settings.items() if name not in ("learning_rate", "checkpoint_seconds")}
+    values = {**kept, "num_epochs": 1, "preflight": False, **own}
+    return search_of([Given(written=name, value=value, style="keyword") for name, value in values.items()])
 
 
 def main(out: Path, settings: dict[str, Any], table: str) -> None:
@@ -62,6 +74,8 @@ def main(out: Path, settings: dict[str, Any], table: str) -> None:
     cluster.shutdown()
     with connected("auto") as is_local:
         seen["auto"] = {"is_local": is_local, "listeners": listeners()}
+        found = search_on_cluster(searched(table, out.with_name("search"), settings), "auto", workers=2)
+        seen["trials"] = [[record.number, record.state, record.score, record.repeats] for record in found.record.trials]
     print("SEEN " + json.dumps(seen))
 
 

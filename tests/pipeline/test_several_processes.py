@@ -19,8 +19,10 @@ from safetensors.numpy import load_file
 import luthier
 from luthier.core.manifest import verify_manifest
 from luthier.pipeline import Run
+from luthier.pipeline.searching import search
 
 from .conftest import TEXT_RUN
+from .on_ray import searched
 
 pytestmark = pytest.mark.cluster
 REQUIRED = os.environ.get("LUTHIER_REQUIRE", "").split(",")
@@ -168,6 +170,16 @@ def test_a_cluster_that_loses_a_node_gives_the_same_run(
     assert a.column("prediction").equals(b.column("prediction"))
     assert not verify_manifest(folder)
     assert not folder.with_name(".run.ray").exists()
+
+
+def test_trials_on_a_cluster_are_those_of_one_process(
+    on_ray: tuple[Path, dict[str, Any]], tickets: Path, text_model: Path, tmp_path: Path
+) -> None:
+    _, seen = on_ray
+    found = search(searched(str(tickets), tmp_path / "search", {**SETTINGS, "model": str(text_model)}))
+    expected = [[record.number, record.state, record.score, record.repeats] for record in found.record.trials]
+    assert len(expected) == 4
+    assert sorted(seen["trials"]) == sorted(expected)
 
 
 def test_nothing_on_the_cluster_listens_to_other_machines(on_ray: tuple[Path, dict[str, Any]]) -> None:

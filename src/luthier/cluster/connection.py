@@ -12,7 +12,13 @@ AUTO = "auto"
 
 # Read by Ray when it is imported. Without the last one it listens on every interface of a Linux machine, and whoever reaches
 # its ports can have it run code (CVE-2023-48022); it is named after the systems on which Ray does not do that by default.
-OURS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TRAIN_METRICS_ENABLED": "0", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
+OURS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # prints tables of its own
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+}
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 

@@ -85,7 +85,7 @@ def _fit(job: dict[str, Any], spec: TuneSpec, workers: int | None, *, observer: 
     from luthier.cluster.devices import Devices
 
     scaling, threads = _scaling(spec, workers)
-    observer.note(f"a Ray cluster of {count_of(len(_nodes()), 'node')}; {count_of(scaling.max_workers, 'worker')}")
+    observer.note(f"a Ray cluster of {count_of(len(nodes_of()), 'node')}; {count_of(scaling.max_workers, 'worker')}")
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     ear = ray.remote(num_cpus=0, scheduling_strategy=here)(Ear).remote()
     trainer = TorchTrainer(
@@ -115,7 +115,7 @@ def _last_line(error: Exception) -> str:
     return str(error).strip().splitlines()[-1][:300]
 
 
-def _nodes() -> list[dict[str, Any]]:
+def nodes_of() -> list[dict[str, Any]]:
     """The nodes that are alive, with what they have."""
     ray = import_ray()
     return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
@@ -128,7 +128,7 @@ def _scaling(spec: TuneSpec, workers: int | None) -> tuple[Any, int]:
         UsageError: the cluster has fewer processors than workers were asked for.
     """
     ray = import_ray()
-    nodes = _nodes()
+    nodes = nodes_of()
     cpus = [int(node["CPU"]) for node in nodes]
     gpus = 0 if spec.training.device == "cpu" else int(sum(node.get("GPU", 0) for node in nodes))
     number = workers or gpus or len(nodes)

@@ -4,7 +4,7 @@ the best values once more as a whole run of `tune`, which alone looks at the tes
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,13 +54,19 @@ class Opened:
     trials: "Trials"
 
 
-def search(asked: SearchSpec, *, observer: Observer | None = None, resumes: bool = False) -> Search:
+Working = Callable[[Opened, StopRequest, Observer], int]
+
+
+def search(
+    asked: SearchSpec, *, observer: Observer | None = None, resumes: bool = False, working: Working | None = None
+) -> Search:
     """Search, and train what was found once more as a whole run.
 
     Args:
         asked: The search; with `settings.final` off only the study is worked on.
         observer: Is told what happens.
         resumes: Whether the folder holds this search already: its trials count, and further processes may join.
+        working: Runs the trials and returns how many it has run; this process does by default.
 
     Raises:
         UsageError: the folder is taken, or the search is finished.
@@ -69,7 +75,7 @@ def search(asked: SearchSpec, *, observer: Observer | None = None, resumes: bool
     """
     observer = observer or Quiet()
     with _at_work(asked, observer=observer, resumes=resumes) as (opened, stop):
-        ran = _work(opened, stop, observer)
+        ran = (working or _work)(opened, stop, observer)
         record = describe(opened.study, opened.trials, opened.asked)
         write_records(opened.folder, record)
         best = _best_spec(opened, record)
