@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from luthier.api import check, load_model, resume, tune
+    from luthier.api import check, load_model, resume, search, tune
     from luthier.errors import (
         DataError,
         DivergedError,
@@ -42,6 +42,7 @@ _HOMES = {
     "load_model": "luthier.api",
     "load_spec": "luthier.spec",
     "resume": "luthier.api",
+    "search": "luthier.api",
     "tune": "luthier.api",
 }
 
@@ -61,6 +62,7 @@ __all__ = [
     "load_model",
     "load_spec",
     "resume",
+    "search",
     "tune",
 ]
 

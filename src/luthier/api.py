@@ -5,14 +5,15 @@ from inspect import Parameter, Signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luthier.core.keys import Key
 from luthier.core.progress import Observer
 from luthier.errors import UsageError
-from luthier.spec import Given, TuneSpec, build_spec, settable_keys, spec_of
+from luthier.spec import Given, TuneSpec, build_spec, search_keys, settable_keys, spec_of
 
 if TYPE_CHECKING:
     from luthier.models.backbone import Backbone
     from luthier.package.model import Model
-    from luthier.pipeline import CheckResult, Run
+    from luthier.pipeline import CheckResult, Run, Search
 
 Sources = str | Path | Sequence[str | Path] | TuneSpec
 
@@ -99,6 +100,48 @@ def _refuse_backbone(backbone: "Backbone | None") -> None:
         )
 
 
+def search(
+    sources: str | Path | Sequence[str | Path] = (),
+    *,
+    resume: str | Path | None = None,
+    observer: Observer | None = None,
+    **settings: object,
+) -> "Search":
+    """Try many settings in one study, and train the best of them once more as a whole run.
+
+    Any keyword may be a space: `learning_rate={"log": [1e-5, 1e-3]}`, `schedule=["linear", "cosine"]`. With none, the usual
+    settings of the methods that fit the machine vary.
+
+    Args:
+        sources: Files and folders with the data, or one YAML file of a search.
+        resume: The folder of a search that was stopped or killed, or that others are at work on: then no sources.
+        observer: Is told what happens; nobody by default.
+        settings: The keys of the spec by their last word, and those of the section `search`: `trials=50`, `sampler="gp"`.
+
+    Returns:
+        The search: `run` (the final one, with its `card`), `record` (all trials, importance, optimism), `spec`, `folder`.
+
+    Raises:
+        LuthierError: something is wrong with the settings, the data or the model; each subclass says what.
+    """
+    from luthier import pipeline
+    from luthier.core.process import wait_without_spinning
+    from luthier.pipeline.search_spec import search_file, search_of
+    from luthier.pipeline.searching import resumed_search
+
+    wait_without_spinning()
+    given = [Given(written=name, value=value, style="keyword") for name, value in settings.items()]
+    if resume is not None:
+        asked = resumed_search(Path(resume), search_of(given).settings)
+        return pipeline.search(asked, observer=observer, resumes=True)
+    names = [sources] if isinstance(sources, str | Path) else list(sources)
+    specs = [Path(name) for name in names if str(name).endswith((".yaml", ".yml"))]
+    first, where = search_file(specs[0]) if specs else ([], None)
+    data = [str(name) for name in names if Path(name) not in specs]
+    first += [Given(written="sources", value=data)] if data else []
+    return pipeline.search(search_of([*first, *given], where=where), observer=observer)
+
+
 def check(sources: Sources, *, fast: bool = False, observer: Observer | None = None, **settings: object) -> "CheckResult":
     """Look for what is wrong with data before anything is trained on it.
 
@@ -135,11 +178,11 @@ def _spec_from(sources: Sources, settings: dict[str, object]) -> TuneSpec:
     return build_spec(sources, **settings)
 
 
-def _signature(*own: Parameter) -> Signature:
+def _signature(*own: Parameter, keys: Sequence[Key] | None = None) -> Signature:
     # So that help() and the completion of notebooks show every keyword.
     keywords = [
         Parameter(key.keyword, Parameter.KEYWORD_ONLY, default=key.default, annotation=_shown(key.annotation, key.optional))
-        for key in settable_keys()
+        for key in keys or settable_keys()
     ]
     return Signature([Parameter("sources", Parameter.POSITIONAL_OR_KEYWORD), *own, *keywords])
 
@@ -150,8 +193,10 @@ def _shown(annotation: Any, optional: bool) -> Any:
 
 _OBSERVER = Parameter("observer", Parameter.KEYWORD_ONLY, default=None)
 _BACKBONE = Parameter("backbone", Parameter.KEYWORD_ONLY, default=None)
+_RESUME = Parameter("resume", Parameter.KEYWORD_ONLY, default=None)
 _FAST = Parameter("fast", Parameter.KEYWORD_ONLY, default=False)
 _CLUSTER = Parameter("cluster", Parameter.KEYWORD_ONLY, default=None)
 _WORKERS = Parameter("workers", Parameter.KEYWORD_ONLY, default=None)
 tune.__signature__ = _signature(_OBSERVER, _BACKBONE, _CLUSTER, _WORKERS)  # type: ignore[attr-defined]
+search.__signature__ = _signature(_RESUME, _OBSERVER, keys=(*search_keys(), *settable_keys()))  # type: ignore[attr-defined]
 check.__signature__ = _signature(_FAST, _OBSERVER)  # type: ignore[attr-defined]

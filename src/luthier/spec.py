@@ -23,7 +23,7 @@ from luthier.errors import SpecError, raise_together
 from luthier.evaluation.settings import EvaluationSettings
 from luthier.models.settings import HeadSettings, ModelSettings
 from luthier.output import OutputSettings
-from luthier.search.settings import SearchSettings
+from luthier.studies.settings import SearchSettings
 from luthier.training.settings import TrainingSettings
 
 SECTIONS: Mapping[str, type[Settings]] = {
@@ -44,8 +44,8 @@ FAMILIES = {
     "training.optimizer": "luthier.training.optimizer:OPTIMIZERS",
     "training.schedule": "luthier.training.schedules:SCHEDULES",
     "training.loss": "luthier.tasks.losses:LOSSES",
-    "search.sampler": "luthier.search.samplers:SAMPLERS",
-    "search.pruner": "luthier.search.pruners:PRUNERS",
+    "search.sampler": "luthier.studies.samplers:SAMPLERS",
+    "search.pruner": "luthier.studies.pruners:PRUNERS",
 }
 
 # Keys whose values may carry an argument behind a colon that can be judged without a model: what makes the member, or refuses.

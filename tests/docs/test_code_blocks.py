@@ -9,8 +9,9 @@ import click
 import pytest
 
 from luthier.cli.main import VERBS, luthier, run
-from luthier.cli.options import spec_from_flags
-from luthier.spec import parse_spec, settable_keys
+from luthier.cli.options import search_from_flags, spec_from_flags
+from luthier.pipeline.search_spec import parse_search
+from luthier.spec import parse_spec, search_keys, settable_keys
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -77,8 +78,10 @@ def test_commands_exist_with_their_flags_and_values(page: str, command: str, wor
             return
         values = parse(words).params
         if "assignments" in values:
-            flags = {name: value for name, value in values.items() if name in {key.keyword for key in settable_keys()}}
-            spec_from_flags(values["sources"], flags, values["assignments"])
+            keys = {key.keyword for key in (*settable_keys(), *search_keys())}
+            flags = {name: value for name, value in values.items() if name in keys}
+            understand = search_from_flags if words[1] == "search" else spec_from_flags
+            understand(values["sources"], flags, values["assignments"])
     elif program == "make":
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), f"{page}: Makefile has no target {words[1]}"
@@ -106,4 +109,7 @@ def test_python_blocks_run_one_after_the_other(page: Path, workplace: Path) -> N
     "block", [block for block in BLOCKS if block.language == "yaml"], ids=lambda block: name_of(block.page)
 )
 def test_yaml_blocks_load(block: Block) -> None:
-    assert parse_spec(block.text, name=name_of(block.page)).sources
+    if "search:" in block.text:
+        assert parse_search(block.text, name=name_of(block.page)).space
+    else:
+        assert parse_spec(block.text, name=name_of(block.page)).sources

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from luthier.pipeline.search_spec import load_search, parse_search
 from luthier.spec import load_spec, parse_spec
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,12 @@ def test_examples_run_and_end_with_an_answer(script: Path, workplace: Path, caps
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.name)
 def test_shipped_specs_load_and_survive_being_written_out(path: Path) -> None:
+    if path.name == "search.yaml":
+        search = load_search(path)
+        assert search.space
+        again = parse_search(search.to_yaml())
+        assert (again.base, again.settings, again.space) == (search.base, search.settings, search.space)
+        return
     spec = load_spec(path)
     assert spec.sources
     assert parse_spec(spec.to_yaml()) == spec

@@ -25,6 +25,7 @@ EXPORTED = [
     "load_model",
     "load_spec",
     "resume",
+    "search",
     "tune",
 ]
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from luthier.cli.command import GroupedOption
 from luthier.core.keys import Key
 from luthier.errors import SpecError
-from luthier.spec import Given, TuneSpec, given_as_text, given_by_file, settable_keys, spec_of
+from luthier.spec import Given, TuneSpec, given_as_text, given_by_file, search_keys, settable_keys, spec_of
+
+if TYPE_CHECKING:
+    from luthier.pipeline.search_spec import SearchSpec
 
 PANELS = {
     "": "Task",
@@ -20,12 +23,13 @@ PANELS = {
     "evaluation": "Evaluation",
     "output": "Output",
 }
+SEARCH_PANELS = {"search": "Search"}
 SPEC_SUFFIXES = (".yaml", ".yml")
 
 
 def setting_options(sections: Collection[str]) -> list[click.Parameter]:
     """One flag for each key of some sections."""
-    return [_option(key) for key in settable_keys() if key.section in sections]
+    return [_option(key) for key in (*search_keys(), *settable_keys()) if key.section in sections]
 
 
 def set_option() -> GroupedOption:
@@ -59,29 +63,55 @@ def spec_from_flags(sources: Sequence[str], settings: Mapping[str, Any], assignm
     Raises:
         SpecError: all mistakes of file and flags together.
     """
+    spec, data = _spec_among(sources, verb="tune")
+    given = given_by_file(spec) if spec is not None else []
+    later, errors = _given_later(data, settings, assignments)
+    return spec_of([*given, *later], earlier=errors)
+
+
+def search_from_flags(sources: Sequence[str], settings: Mapping[str, Any], assignments: Sequence[str]) -> "SearchSpec":
+    """The search that a command line means: as `spec_from_flags`, and any value may be a space.
+
+    Raises:
+        SpecError: all mistakes of file and flags together.
+    """
+    from luthier.pipeline.search_spec import search_file, search_of
+
+    spec, data = _spec_among(sources, verb="search")
+    given, where = search_file(spec) if spec is not None else ([], None)
+    later, errors = _given_later(data, settings, assignments)
+    return search_of([*given, *later], where=where, earlier=errors)
+
+
+def _spec_among(sources: Sequence[str], *, verb: str) -> tuple[Path | None, list[str]]:
+    """The one spec among what stands after the verb, and the rest."""
     specs = [source for source in sources if source.endswith(SPEC_SUFFIXES)]
     if len(specs) > 1:
-        raise SpecError(f"A run has one spec; found {' and '.join(specs)}.", remedy=f"luthier tune {specs[0]}")
-    given = [item for path in specs for item in given_by_file(Path(path))]
-    if data := [source for source in sources if source not in specs]:
-        given.append(Given(written="sources", value=data))
+        raise SpecError(f"A run has one spec; found {' and '.join(specs)}.", remedy=f"luthier {verb} {specs[0]}")
+    return (Path(specs[0]) if specs else None), [source for source in sources if source not in specs]
+
+
+def _given_later(
+    data: Sequence[str], settings: Mapping[str, Any], assignments: Sequence[str]
+) -> tuple[list[Given], list[SpecError]]:
+    """What counts more than a spec file, and what is wrong about it."""
+    given = [Given(written="sources", value=list(data))] if data else []
     errors: list[SpecError] = []
     for assignment in assignments:
         try:
             given.append(given_as_text(assignment))
         except SpecError as error:
             errors.append(error)
-    by_keyword = {key.keyword: key for key in settable_keys()}
+    by_keyword = {key.keyword: key for key in (*settable_keys(), *search_keys())}
     flags = {by_keyword[name]: value for name, value in settings.items() if value not in (None, ())}
-    given += [Given(written=key.flag, value=value, style="flag") for key, value in flags.items()]
-    return spec_of(given, earlier=errors)
+    return [*given, *(Given(written=key.flag, value=value, style="flag") for key, value in flags.items())], errors
 
 
 def _option(key: Key) -> GroupedOption:
     flags = [f"{key.flag}/--no-{key.flag.removeprefix('--')}" if key.is_switch else key.flag, key.keyword]
     return GroupedOption(
         flags,
-        panel=PANELS[key.section],
+        panel=(PANELS | SEARCH_PANELS)[key.section],
         help=_help(key),
         default=None,
         multiple=key.is_list,

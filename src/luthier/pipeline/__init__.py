@@ -14,8 +14,9 @@ from luthier.spec import TuneSpec
 
 if TYPE_CHECKING:
     from luthier.models.backbone import Backbone
+    from luthier.pipeline.search_spec import SearchSpec
 
-__all__ = ["CheckResult", "Plan", "Run", "Search", "check", "plan", "resume", "tune"]
+__all__ = ["CheckResult", "Plan", "Run", "Search", "check", "plan", "plan_search", "resume", "search", "tune"]
 
 
 def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbone | None" = None) -> Run:
@@ -38,3 +39,17 @@ def plan(spec: TuneSpec, *, observer: Observer | None = None) -> Plan:
     from luthier.pipeline.planning import plan as make
 
     return make(spec, observer=observer)
+
+
+def search(asked: "SearchSpec", *, observer: Observer | None = None, resumes: bool = False) -> Search:
+    """Try many settings and train the best once more; see `luthier.search`."""
+    from luthier.pipeline.searching import search as run
+
+    return run(asked, observer=observer, resumes=resumes)
+
+
+def plan_search(asked: "SearchSpec", *, observer: Observer | None = None) -> Plan:
+    """Say what `search` would do and cost; nothing is trained or written."""
+    from luthier.pipeline.search_plan import plan_search as make
+
+    return make(asked, observer=observer)

@@ -64,8 +64,8 @@ def plan(spec: TuneSpec, *, observer: Observer | None = None) -> Plan:
         findings=prepared.findings,
         steps=list(_steps(spec, chosen, rungs, rates, boundaries)),
         memory_bytes=memory_bytes(spec, chosen, rungs, rates),
-        disk_bytes=_disk_bytes(chosen, store),
-        worries=[*_folder_worry(spec), *worries(prepared, chosen)],
+        disk_bytes=disk_bytes(chosen, store),
+        worries=[*folder_worry(spec), *worries(prepared, chosen)],
     )
 
 
@@ -107,7 +107,7 @@ def _describe(spec: TuneSpec, chosen: Chosen, rung: Rung) -> str:
     return f"at most {steps:,} steps of {spec.training.batch_size}; {share}, {moving / 1e6:.1f} million weights"
 
 
-def _disk_bytes(chosen: Chosen, store: Decision[str]) -> int:
+def disk_bytes(chosen: Chosen, store: Decision[str]) -> int:
     """What the activations take in the cache, and what the run folder will hold: weights, tokenizer, records, report."""
     weights = sum(parameter.numel() for parameter in chosen.backbone.parameters())
     pooled = len(chosen.inputs.lengths) * chosen.backbone.width * BYTES_PER_WEIGHT
@@ -116,7 +116,8 @@ def _disk_bytes(chosen: Chosen, store: Decision[str]) -> int:
     return int(store.evidence.get("bytes", 0)) + pooled + weights * BYTES_PER_WEIGHT + companions + predictions + REPORT_BYTES
 
 
-def _folder_worry(spec: TuneSpec) -> list[str]:
+def folder_worry(spec: TuneSpec) -> list[str]:
+    """What is wrong with the folder asked for, if something is."""
     try:
         refuse_taken_folder(spec)
     except UsageError as error:

@@ -10,8 +10,8 @@ from luthier.data.findings import Finding
 from luthier.data.schema import Column
 from luthier.evaluation.card import EvidenceCard
 from luthier.evaluation.records import Metrics
-from luthier.search.records import SearchRecord
 from luthier.spec import TuneSpec
+from luthier.studies.records import SearchRecord
 
 
 @dataclass(frozen=True, kw_only=True)

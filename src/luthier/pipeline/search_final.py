@@ -12,8 +12,8 @@ from luthier.errors import UsageError
 from luthier.pipeline.records import Run
 from luthier.pipeline.run_folder import SPEC, is_run_folder
 from luthier.pipeline.search_result import RECORD
-from luthier.search.records import SearchRecord
 from luthier.spec import TuneSpec, load_spec
+from luthier.studies.records import SearchRecord
 
 if TYPE_CHECKING:
     from luthier.pipeline.trials import Trials

@@ -10,12 +10,12 @@ from luthier.evaluation.display import format_score, format_seconds
 from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import IndexedMeasure
 from luthier.pipeline.search_spec import SearchSpec
-from luthier.search.records import SearchRecord, TrialRecord
-from luthier.search.space import as_plain
+from luthier.studies.records import SearchRecord, TrialRecord
+from luthier.studies.space import as_plain
 
 if TYPE_CHECKING:
     from luthier.pipeline.trials import Trials
-    from luthier.search.study import Study
+    from luthier.studies.study import Study
 
 RECORD, TRIALS = "search.json", "trials.jsonl"
 
@@ -57,8 +57,8 @@ def best_of(records: Sequence[TrialRecord], measure: str) -> TrialRecord | None:
 
 def describe(study: "Study", trials: "Trials", asked: SearchSpec) -> SearchRecord:
     """Everything about a search so far."""
-    from luthier.search.importance import importances
-    from luthier.search.optimism import estimate_optimism
+    from luthier.studies.importance import importances
+    from luthier.studies.optimism import estimate_optimism
 
     measure, records = trials.prepared.task.primary_measure, study.records()
     rule, best = MEASURES[measure], best_of(records, measure)

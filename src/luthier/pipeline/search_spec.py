@@ -8,10 +8,10 @@ from typing import Any
 from luthier.core.keys import Key
 from luthier.core.yaml_text import YamlValue, parse_yaml, read_yaml
 from luthier.errors import SpecError, raise_together
-from luthier.search.settings import SearchSettings
-from luthier.search.space import Choice, Dimension, Space, Value, Where, as_plain, every_dimension, every_value, parse_space
-from luthier.search.space import is_space as is_plain_space
 from luthier.spec import Given, TuneSpec, all_keys, key_meant, read_given, spec_of
+from luthier.studies.settings import SearchSettings
+from luthier.studies.space import Choice, Dimension, Space, Value, Where, as_plain, every_dimension, every_value, parse_space
+from luthier.studies.space import is_space as is_plain_space
 
 # What may not differ between the trials of one search, and why.
 ONE_FOR_ALL = {
@@ -63,10 +63,25 @@ def load_search(path: str | Path) -> SearchSpec:
     return search_of(given, where=where)
 
 
+def parse_search(text: str, *, name: str = "spec") -> SearchSpec:
+    """The search of a YAML text; `name` is what messages call it.
+
+    Example:
+        >>> parse_search("sources: [a.csv]\\ntraining: {l1: {log: [1e-5, 1e-3]}}").space[0].path
+        'training.l1'
+    """
+    given = read_given(parse_yaml(text, name=name, whole=_paths()), name)
+    return search_of(given, where=_places(parse_yaml(text, name=name), name))
+
+
 def search_file(path: Path) -> tuple[list[Given], Where]:
     """The values of a YAML file with spaces left whole, not checked yet; and where each path, however deep, stands."""
     name = str(path)
-    return read_given(read_yaml(path, whole=[key.path for key in all_keys()]), name), _places(read_yaml(path), name)
+    return read_given(read_yaml(path, whole=_paths()), name), _places(read_yaml(path), name)
+
+
+def _paths() -> list[str]:
+    return [key.path for key in all_keys()]
 
 
 def _places(items: Sequence[YamlValue], name: str) -> Where:

@@ -23,16 +23,16 @@ from luthier.pipeline.run_folder import SPEC, new_path, refuse_taken_folder
 from luthier.pipeline.search_final import FINAL, train_best
 from luthier.pipeline.search_result import describe, trial_line, write_records, write_trials
 from luthier.pipeline.search_spec import SearchSpec, load_search, space_of
-from luthier.search.records import SearchRecord, TrialRecord
-from luthier.search.settings import DEFAULT_TRIALS, SearchSettings
-from luthier.search.space import as_plain, grid
 from luthier.spec import TuneSpec
+from luthier.studies.records import SearchRecord, TrialRecord
+from luthier.studies.settings import DEFAULT_TRIALS, SearchSettings
+from luthier.studies.space import as_plain, grid
 
 if TYPE_CHECKING:
     from luthier.pipeline.choose import Chosen
     from luthier.pipeline.prepare import Prepared
     from luthier.pipeline.trials import Trials
-    from luthier.search.study import Study
+    from luthier.studies.study import Study
 
 BEST, DATABASE = "best.yaml", "study.db"
 MOST_TRIALS = 100_000  # of a search that only time limits
@@ -146,10 +146,10 @@ def _at_work(asked: SearchSpec, *, observer: Observer, resumes: bool) -> Iterato
 
                 from luthier.pipeline.choose import choose_model
                 from luthier.pipeline.trials import Trials
-                from luthier.search.database import naming_the_study, shown_url
+                from luthier.studies.database import naming_the_study, shown_url
 
                 chosen = choose_model(spec, prepared, backbone=None, observer=observer)
-                asked = _with_space(asked, chosen, observer)
+                asked = with_space(asked, chosen, observer)
                 folder = _open_folder(asked, prepared, chosen, resumes=resumes)
                 observer.stage("Measure before", "one pass through the frozen model, for all trials")
                 trials = Trials(spec, prepared, chosen, asked.space, stop=stop, observer=observer)
@@ -175,11 +175,11 @@ def _stopped(folder: Path | None, stop: StopRequest) -> Stopped:
     )
 
 
-def _with_space(asked: SearchSpec, chosen: "Chosen", observer: Observer) -> SearchSpec:
+def with_space(asked: SearchSpec, chosen: "Chosen", observer: Observer) -> SearchSpec:
     """The search with a space: the one that was written, or what is usual for the methods that fit."""
     if asked.space:
         return asked
-    from luthier.search.spaces import default_space
+    from luthier.studies.spaces import default_space
 
     methods = _methods(asked.base, chosen)
     observer.decided(methods)
@@ -215,7 +215,7 @@ def _methods(spec: TuneSpec, chosen: "Chosen") -> Decision[list[str]]:
 def _open_folder(asked: SearchSpec, prepared: "Prepared", chosen: "Chosen", *, resumes: bool) -> Path:
     from luthier.pipeline.after import resolved_spec
     from luthier.pipeline.run_folder import empty
-    from luthier.search.database import without_password
+    from luthier.studies.database import without_password
 
     spec = asked.base
     path = Path(spec.output.out) if spec.output.out else new_path(f"{prepared.dataset.name}-search")
@@ -240,11 +240,9 @@ def study_url(settings: SearchSettings, folder: Path) -> str:
 
 def _open_study(asked: SearchSpec, prepared: "Prepared", chosen: "Chosen", url: str) -> "Study":
     from luthier.evaluation.measures import MEASURES
-    from luthier.search.study import open_study
+    from luthier.studies.study import open_study
 
     settings = asked.settings
-    trials = settings.trials or (MOST_TRIALS if settings.seconds else DEFAULT_TRIALS)
-    limit = min(trials, len(grid(asked.space))) if settings.sampler == "grid" else trials
     return open_study(
         url,
         name=study_name(asked, prepared, chosen),
@@ -252,9 +250,17 @@ def _open_study(asked: SearchSpec, prepared: "Prepared", chosen: "Chosen", url: 
         direction=MEASURES[prepared.task.primary_measure].direction,
         sampler=settings.sampler,
         seed=asked.base.training.seed,
-        limit=limit,
+        limit=num_trials(asked) or MOST_TRIALS,
         seconds=settings.seconds,
     )
+
+
+def num_trials(asked: SearchSpec) -> int | None:
+    """How many trials there will be; None if only time says so. A grid has no more than it has points."""
+    settings = asked.settings
+    trials = settings.trials or (None if settings.seconds else DEFAULT_TRIALS)
+    points = len(grid(asked.space)) if settings.sampler == "grid" else None
+    return min((number for number in (trials, points) if number is not None), default=None)
 
 
 def study_name(asked: SearchSpec, prepared: "Prepared", chosen: "Chosen") -> str:
@@ -277,8 +283,8 @@ def study_name(asked: SearchSpec, prepared: "Prepared", chosen: "Chosen") -> str
 
 def _work(opened: Opened, stop: StopRequest, observer: Observer) -> int:
     """Run trials until the budget is spent; returns how many this process has run."""
-    from luthier.search.pruners import PRUNERS
-    from luthier.search.work import work
+    from luthier.studies.pruners import PRUNERS
+    from luthier.studies.work import work
 
     study, measure, ran = opened.study, opened.trials.prepared.task.primary_measure, 0
     done = sum(record.is_over for record in study.records())

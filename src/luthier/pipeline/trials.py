@@ -28,10 +28,10 @@ from luthier.pipeline.choose import Chosen, choose_model
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.run_folder import RunFolder
 from luthier.pipeline.train import choose_rungs, make_workbench, train
-from luthier.search.records import Outcome
-from luthier.search.space import Space, Value, every_dimension, every_value
-from luthier.search.work import Report
 from luthier.spec import TuneSpec
+from luthier.studies.records import Outcome
+from luthier.studies.space import Space, Value, every_dimension, every_value
+from luthier.studies.work import Report
 from luthier.training.memory import is_out_of_memory
 from luthier.training.methods.rung import Rung
 
@@ -105,7 +105,7 @@ class Trials:
         if name not in self._desks:
             self._desks.clear()
             chosen = self._chosen.pop(name, None) or choose_model(spec, self.prepared, backbone=None, observer=Quiet())
-            rungs = _all_rungs(spec, self.space, chosen)
+            rungs = all_rungs(spec, self.space, chosen)
             features, decision = measure_frozen(spec, chosen, rungs, observer=self._observer)
             self.decisions = [*self.decisions, decision]
             self._desks[name] = Desk(chosen=chosen, features=features)
@@ -161,7 +161,7 @@ def methods_of(space: Space, base: TuneSpec) -> list[str]:
     return [str(value) for value in varied] or [base.training.method]
 
 
-def _all_rungs(spec: TuneSpec, space: Space, chosen: Chosen) -> list[Rung]:
+def all_rungs(spec: TuneSpec, space: Space, chosen: Chosen) -> list[Rung]:
     """Whatever some trial may start from: all boundaries are stored in the one pass."""
     rungs: dict[str, Rung] = {}
     for method in methods_of(space, spec):

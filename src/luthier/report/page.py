@@ -56,7 +56,8 @@ def wanted_examples(folder: Path) -> tuple[str, ...]:
 def render(run: RunRecords) -> str:
     """The page as text."""
     environment = build_environment(run.examples)
-    sections = {name: SECTIONS[name](run) for name in SECTIONS}
+    built = {name: SECTIONS[name](run) for name in SECTIONS}
+    sections = {name: section for name, section in built.items() if section is not None}
     bodies = {name: _body(environment, section, run) for name, section in sections.items()}
     style = environment.get_template("style.css").render()
     return environment.get_template("report.html").render(run=run, sections=sections, bodies=bodies, style=_safe(style))

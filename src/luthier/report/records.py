@@ -17,6 +17,7 @@ from luthier.errors import DataError
 from luthier.evaluation.records import Metrics
 from luthier.report.ladder import Rung, read_rungs
 from luthier.report.mistakes import Mistake, read_mistakes
+from luthier.studies.records import SearchRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,7 @@ class RunRecords:
         machine: Where the run was made: processor, memory, versions; empty if the journal does not say.
         mistakes: Wrong answers on the test part, the most confident first.
         examples: Example id -> text, or a `data:image/...` URI.
+        search: The search that led to this run; None if there was none.
     """
 
     folder_name: str
@@ -101,6 +103,7 @@ class RunRecords:
     machine: Mapping[str, Any] = field(default_factory=dict)
     mistakes: tuple[Mistake, ...] = ()
     examples: Mapping[str, str] = field(default_factory=dict)
+    search: SearchRecord | None = None
 
     def setting(self, *keys: str) -> Any:
         """A value of the spec by its path of keys; None where it has none."""
@@ -139,6 +142,7 @@ def read_run(folder: Path, *, title: str = "", examples: Mapping[str, str] | Non
         machine=next((event["machine"] for event in reversed(journal) if event.get("event") == "started"), {}),
         mistakes=read_mistakes(folder / "predictions.parquet"),
         examples=examples or {},
+        search=_record(SearchRecord, folder / "search.json", read_json),
     )
 
 

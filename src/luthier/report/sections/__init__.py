@@ -1,4 +1,5 @@
-"""The sections of the report, in reading order. One file each: a function from the run's records to a `Section`."""
+"""The sections of the report, in reading order. One file each: a function from the run's records to a
+`Section`, or to None where the run has nothing of the kind."""
 
 from collections.abc import Callable
 
@@ -6,11 +7,12 @@ from luthier.core.family import Family
 from luthier.report.records import RunRecords
 from luthier.report.section import Section
 
-SECTIONS: Family[Callable[[RunRecords], Section]] = Family(
+SECTIONS: Family[Callable[[RunRecords], Section | None]] = Family(
     "report section",
     {
         "summary": "luthier.report.sections.summary:build_summary",
         "evidence": "luthier.report.sections.evidence:build_evidence",
+        "search": "luthier.report.sections.search:build_search",
         "training": "luthier.report.sections.training:build_training",
         "data": "luthier.report.sections.data:build_data",
         "failures": "luthier.report.sections.failures:build_failures",

@@ -6,7 +6,7 @@ Cost: the most.
 
 from collections.abc import Sequence
 
-from luthier.search.pruners import Curve
+from luthier.studies.pruners import Curve
 
 
 def is_hopeless(own: Curve, tenth: int, others: Sequence[Curve]) -> bool:

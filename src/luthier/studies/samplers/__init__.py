@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from luthier.core.family import Family
-from luthier.search.space import Space
+from luthier.studies.space import Space
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -18,9 +18,9 @@ MakeSampler = Callable[[Space, int], "BaseSampler"]
 SAMPLERS: Family[MakeSampler] = Family(
     "sampler",
     {
-        "tpe": "luthier.search.samplers.tpe:make_sampler",
-        "random": "luthier.search.samplers.random:make_sampler",
-        "grid": "luthier.search.samplers.grid:make_sampler",
-        "gp": "luthier.search.samplers.gp:make_sampler",
+        "tpe": "luthier.studies.samplers.tpe:make_sampler",
+        "random": "luthier.studies.samplers.random:make_sampler",
+        "grid": "luthier.studies.samplers.grid:make_sampler",
+        "gp": "luthier.studies.samplers.gp:make_sampler",
     },
 )

@@ -9,10 +9,10 @@ from optuna.trial import TrialState
 
 from luthier.core.process import StopRequest, Stopwatch
 from luthier.errors import DivergedError, ResourceError, Stopped
-from luthier.search.pruners import TENTHS, Pruner
-from luthier.search.records import Outcome, TrialRecord
-from luthier.search.space import Value
-from luthier.search.study import Attempt, Study
+from luthier.studies.pruners import TENTHS, Pruner
+from luthier.studies.records import Outcome, TrialRecord
+from luthier.studies.space import Value
+from luthier.studies.study import Attempt, Study
 
 SECONDS_BETWEEN_LOOKS = 1.0
 # (share of the trial's own steps that are done, score on validation) -> None; may raise to end the trial

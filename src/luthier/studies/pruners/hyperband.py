@@ -8,7 +8,7 @@ Source: Li et al. 2018, "Hyperband"; asynchronous: Li et al. 2020, "A system for
 
 from collections.abc import Sequence
 
-from luthier.search.pruners import Curve
+from luthier.studies.pruners import Curve
 
 FACTOR = 3
 RUNGS = (1, 3)  # tenths of the steps; the next, nine, comes too late to save anything

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from luthier.evaluation.records import Direction
-from luthier.search.space import Value
+from luthier.studies.space import Value
 
 TrialState = Literal["complete", "pruned", "failed", "running", "waiting"]
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from luthier.core.seeding import generator_for
 from luthier.evaluation.records import Direction
-from luthier.search.records import Optimism
+from luthier.studies.records import Optimism
 
 SAMPLES = 500
 # Sums of per-example statistics -> scores, as `evaluation.records.Measure.value`

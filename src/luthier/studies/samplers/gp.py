@@ -7,8 +7,8 @@ Source: Snoek et al. 2012, "Practical Bayesian optimization of machine learning 
 
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler
 
-from luthier.search.samplers.by_trial import SamplerByTrial
-from luthier.search.space import Space
+from luthier.studies.samplers.by_trial import SamplerByTrial
+from luthier.studies.space import Space
 
 FIRST_RANDOM = 10
 

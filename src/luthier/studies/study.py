@@ -24,12 +24,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from luthier.core.process import Cost, is_surely_dead, process_identity
 from luthier.core.storage import taking_turns
 from luthier.evaluation.records import Direction
-from luthier.search.database import HEARTBEAT_SECONDS, file_of, naming_the_study, open_database, quiet_optuna, refuse_address
-from luthier.search.pruners import Curve
-from luthier.search.records import Outcome, TrialRecord
-from luthier.search.records import TrialState as State
-from luthier.search.samplers import SAMPLERS
-from luthier.search.space import Choice, Dimension, Space, Value, draw
+from luthier.studies.database import HEARTBEAT_SECONDS, file_of, naming_the_study, open_database, quiet_optuna, refuse_address
+from luthier.studies.pruners import Curve
+from luthier.studies.records import Outcome, TrialRecord
+from luthier.studies.records import TrialState as State
+from luthier.studies.samplers import SAMPLERS
+from luthier.studies.space import Choice, Dimension, Space, Value, draw
 
 MOST_ATTEMPTS = 10  # of one trial: a trial whose process has died so often is the reason
 STATES: Mapping[TrialState, State] = {

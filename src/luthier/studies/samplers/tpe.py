@@ -7,8 +7,8 @@ Source: Bergstra et al. 2011, "Algorithms for hyper-parameter optimization"; Wat
 
 from optuna.samplers import BaseSampler, TPESampler
 
-from luthier.search.samplers.by_trial import SamplerByTrial
-from luthier.search.space import Space
+from luthier.studies.samplers.by_trial import SamplerByTrial
+from luthier.studies.space import Space
 
 FIRST_RANDOM = 10
 

@@ -34,8 +34,8 @@ Pruner = Callable[[Curve, int, Sequence[Curve]], bool]
 PRUNERS: Family[Pruner] = Family(
     "pruner",
     {
-        "none": "luthier.search.pruners.none:is_hopeless",
-        "median": "luthier.search.pruners.median:is_hopeless",
-        "hyperband": "luthier.search.pruners.hyperband:is_hopeless",
+        "none": "luthier.studies.pruners.none:is_hopeless",
+        "median": "luthier.studies.pruners.median:is_hopeless",
+        "hyperband": "luthier.studies.pruners.hyperband:is_hopeless",
     },
 )

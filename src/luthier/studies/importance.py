@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 import optuna
 from optuna.importance import FanovaImportanceEvaluator
 
-from luthier.search.database import quiet_optuna
-from luthier.search.records import Importance, TrialRecord
-from luthier.search.space import Choice, Dimension, Option, Range, Space
+from luthier.studies.database import quiet_optuna
+from luthier.studies.records import Importance, TrialRecord
+from luthier.studies.space import Choice, Dimension, Option, Range, Space
 
 FEWEST_TRIALS = 6
 SEED = 0

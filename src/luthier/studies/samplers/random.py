@@ -7,8 +7,8 @@ Source: Bergstra & Bengio 2012, "Random search for hyper-parameter optimization"
 
 from optuna.samplers import BaseSampler, RandomSampler
 
-from luthier.search.samplers.by_trial import SamplerByTrial
-from luthier.search.space import Space
+from luthier.studies.samplers.by_trial import SamplerByTrial
+from luthier.studies.space import Space
 
 
 def make_sampler(space: Space, seed: int) -> BaseSampler:

@@ -13,7 +13,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from luthier.core.seeding import generator_for
-from luthier.search.space import Space, grid
+from luthier.studies.space import Space, grid
 
 
 class GridByTrial(BaseSampler):

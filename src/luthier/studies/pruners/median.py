@@ -8,7 +8,7 @@ Source: Golovin et al. 2017, "Google Vizier: a service for black-box optimizatio
 from collections.abc import Sequence
 from statistics import median
 
-from luthier.search.pruners import Curve
+from luthier.studies.pruners import Curve
 
 FIRST_COMPLETE = 5
 FIRST_TENTH = 3
