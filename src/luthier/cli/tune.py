@@ -209,7 +209,6 @@ VERB = Verb(
         "luthier tune train.csv test.csv --plan",
         "luthier tune spec.yaml --set training.seed=7",
         "luthier tune --resume runs/tickets-20260301-101500",
-        "luthier tune tickets.csv --cluster auto --workers 2",
     ),
     main_flags=("--target", "--text", "--model", "--method", "--num-epochs", "--split", "--out", "--plan", "--json"),
 )
