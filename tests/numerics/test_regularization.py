@@ -57,6 +57,15 @@ def test_the_proximal_step_is_the_minimiser_it_promises_to_be() -> None:
     assert torch.equal(trainable["head.linear.weight"] == 0, small)
 
 
+def test_what_has_nothing_to_act_on_is_named() -> None:
+    head = {name: item for name, item in weights().items() if name.startswith("head.")}
+    assert Regularizer(head, Penalties(l2=1.0, towards_pretrained=1.0, ewc=1.0), pretrained={}).idle == [
+        "towards_pretrained",
+        "ewc",
+    ]
+    assert Regularizer(head, Penalties(), pretrained={}).idle == []
+
+
 def test_nothing_asked_for_is_nothing_done() -> None:
     trainable = weights()
     before = {name: item.detach().clone() for name, item in trainable.items()}

@@ -66,6 +66,7 @@ def test_fewer_blocks_are_another_model(tickets: Path, text_model: Path, tmp_pat
     assert decisions(short)["keep_blocks"]["value"] == 2
     assert read_json(short.model_path / "config.json")["num_hidden_layers"] == 2
     assert read_json(whole.model_path / "config.json")["num_hidden_layers"] == 3
+    assert read_json(short.model_path / "luthier.json")["base"]["keep_blocks"] == 2
     # Nothing stored of the whole model was taken for the shorter one.
     assert whole.metrics.test["probe"]["log_loss"] != short.metrics.test["probe"]["log_loss"]
     luthier.load_model(short.folder).predict(["the parcel is late"])

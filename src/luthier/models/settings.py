@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from luthier.core.settings import Settings
+from luthier.errors import SpecError
 
 
 class HeadSettings(Settings):
@@ -30,6 +31,17 @@ class HeadSettings(Settings):
     def is_linear(self) -> bool:
         """Whether it is one linear layer on a vector that nothing learns to pool: what a probe can be fitted for."""
         return self.layers == 1 and self.pooling != "attention"
+
+
+def refuse_idle_head(head: HeadSettings) -> None:
+    """Raise SpecError if something was said of hidden layers that the head does not have."""
+    said = [f"--head-width {head.width}"] if head.width is not None else []
+    said += [f"--head-activation {head.activation}"] if head.activation != HeadSettings().activation else []
+    if head.layers == 1 and said:
+        raise SpecError(
+            f"{' and '.join(said)} would change nothing: a head of one layer has no hidden layers.",
+            remedy=f"--head-layers 2 {' '.join(said)}",
+        )
 
 
 class ModelSettings(Settings):

@@ -19,7 +19,7 @@ from luthier.errors import DataError, raise_together
 from luthier.models.backbone import Backbone
 from luthier.models.load import choose_attention, load_backbone
 from luthier.models.processors import Processor, TextProcessor, choose_max_length, load_processor
-from luthier.models.settings import HeadSettings, ModelSettings
+from luthier.models.settings import HeadSettings, ModelSettings, refuse_idle_head
 from luthier.models.source import PretrainedFolder, resolve_model
 from luthier.models.truncate import truncate
 from luthier.package.folder import refuse_unsavable
@@ -75,6 +75,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         ModelError: no model, a refused one, or one that does not fit the task.
     """
     task = prepared.task
+    refuse_idle_head(spec.model.head)
     refuse_double_balance(spec.training)
     refuse_unfit_mixing(MixingSettings(mixup=spec.training.mixup, cutmix=spec.training.cutmix), task.modality)
     observer.stage("Choose")

@@ -20,12 +20,14 @@ def describe_model(prepared: Prepared, chosen: Chosen, model: TunedModel) -> Mod
     )
 
 
-def _origin(chosen: Chosen) -> dict[str, str | None]:
+def _origin(chosen: Chosen) -> dict[str, str | int | None]:
     """Where the pre-trained weights come from; of a backbone of one's own nothing is known but its class."""
     source = chosen.source
     if chosen.weights_key.startswith(OWN):
         return {"name": type(chosen.backbone.network).__name__}
+    shortened = next((made.value for made in chosen.decisions if made.name == "keep_blocks"), None)
     return {
+        **({"keep_blocks": shortened} if shortened else {}),
         "name": source.name,
         "hub_id": source.entry.hub_id if source.entry else None,
         "revision": source.revision,

@@ -179,8 +179,10 @@ def memory_bytes(spec: TuneSpec, chosen: Chosen, rungs: Sequence[Rung], rates: R
     """The peak: what this process holds now (program, data, weights), and the larger of the pass and of training.
 
     Training adds to the weights: gradients, two moments of the optimizer, the best step so far and the pre-trained values of
-    what moves, and what a step of the longest rows keeps for its backward pass.
+    what moves, copies that averages and EWC keep, and what a step of the longest rows keeps for its backward pass.
     """
+    asked = spec.training
+    copies = 5 + asked.soup + bool(asked.ema_decay) + bool(asked.ewc)
     weights = sum(parameter.numel() for parameter in chosen.backbone.parameters())
     in_pass = weights * (2 if chosen.precision == "bfloat16" else BYTES_PER_WEIGHT)
     in_training = 0
@@ -189,5 +191,5 @@ def memory_bytes(spec: TuneSpec, chosen: Chosen, rungs: Sequence[Rung], rates: R
         moving = count_moving(chosen.backbone, rung)
         if rung.boundary < chosen.backbone.num_blocks:
             kept = rates.saved_bytes * float(longest) * trained_share(chosen, rung)
-            in_training = max(in_training, 5 * BYTES_PER_WEIGHT * moving + round(kept))
+            in_training = max(in_training, copies * BYTES_PER_WEIGHT * moving + round(kept))
     return resident_memory_bytes() + max(in_pass, in_training)

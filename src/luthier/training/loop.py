@@ -88,7 +88,12 @@ class Supervision:
                     "the same steps, not the same bits.",
                     level="warning",
                 )
-        elif importance := course.stepper.begin(course.rows):
+            return
+        for name in course.stepper.idle_penalties:
+            self.observer.note(
+                f"--{name.replace('_', '-')} has no weight to act on among those that train here", level="warning"
+            )
+        if importance := course.stepper.begin(course.rows):
             self.record(importance.event())
             self.observer.note(f"{importance} in {importance.seconds:.1f} s")
 

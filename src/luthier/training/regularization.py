@@ -54,6 +54,12 @@ class Regularizer:
         self._weights = {weight.name: weight for weight in weights} if self._strengths else {}
 
     @property
+    def idle(self) -> list[str]:
+        """Names of the penalties that were asked for and concern none of the weights."""
+        asked = {name: penalty for penalty, _ in self._strengths for name in PENALTIES if PENALTIES[name] is penalty}
+        return [name for name, penalty in asked.items() if not any(penalty.concerns(one) for one in self._weights.values())]
+
+    @property
     def held(self) -> dict[str, nn.Parameter]:
         """The weights whose importance some penalty must know before the first step, by name."""
         asking = [penalty for penalty, _ in self._strengths if penalty.needs_importance]

@@ -2,7 +2,8 @@
 
 Use when: several evaluations are about as good as the best; it costs no time when the model is used.
 Cost: so many copies of the weights that train in memory (and in each saved state), and up to so many more looks at validation
-at the end. Choosing on validation once more makes its score a little too good; test decides.
+at the end. Choosing on validation once more makes its score a little too good; test decides. A refit has no validation left to
+choose by, and averages nothing.
 Suggested values: 3 to 5.
 Source: Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
 inference time" (there of several trainings, here of the states of one).

@@ -84,6 +84,11 @@ class Stepper:
         self._problems: list[str] = []
         self._regularizer = Regularizer(trainable, settings.penalties, pretrained=model.pretrained)
 
+    @property
+    def idle_penalties(self) -> list[str]:
+        """Penalties that were asked for and concern nothing that trains: with an adapter, no pre-trained weight moves."""
+        return self._regularizer.idle
+
     def begin(self, rows: TrainingRows) -> Importance | None:
         """Measure what a penalty needs to know of the model as it starts; returns it, if there is any."""
         if not self._regularizer.held:
