@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from luthier.core.keys import Key
 from luthier.core.progress import Observer
@@ -181,14 +181,15 @@ def _spec_from(sources: Sources, settings: dict[str, object]) -> TuneSpec:
 def _signature(*own: Parameter, keys: Sequence[Key] | None = None) -> Signature:
     # So that help() and the completion of notebooks show every keyword.
     keywords = [
-        Parameter(key.keyword, Parameter.KEYWORD_ONLY, default=key.default, annotation=_shown(key.annotation, key.optional))
+        Parameter(key.keyword, Parameter.KEYWORD_ONLY, default=key.default, annotation=_shown(key))
         for key in keys or settable_keys()
     ]
     return Signature([Parameter("sources", Parameter.POSITIONAL_OR_KEYWORD), *own, *keywords])
 
 
-def _shown(annotation: Any, optional: bool) -> Any:
-    return annotation | None if optional else annotation
+def _shown(key: Key) -> Any:
+    words = key.annotation | Literal[key.words] if key.words else key.annotation
+    return words | None if key.optional else words
 
 
 _OBSERVER = Parameter("observer", Parameter.KEYWORD_ONLY, default=None)

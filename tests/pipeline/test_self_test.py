@@ -52,15 +52,15 @@ def test_a_fault_ends_the_run_and_says_why(
     tickets: Path, text_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The head is not written: what would be served is not what was trained."""
-    from luthier.pipeline import self_test
+    from luthier.pipeline import settle
 
     def forgets_the_head(*given: Any, **other: Any) -> Any:
         model, *rest = load_folder(*given, **other)
         model.head.linear.weight.data.zero_()
         return (model, *rest)
 
-    load_folder = self_test.load_folder
-    monkeypatch.setattr(self_test, "load_folder", forgets_the_head)
+    load_folder = settle.load_folder
+    monkeypatch.setattr(settle, "load_folder", forgets_the_head)
     out = tmp_path / "run"
     with pytest.raises(PreflightError) as caught:
         luthier.tune(tickets, target="topic", model=str(text_model), out=str(out), method="full", **TEXT_RUN)

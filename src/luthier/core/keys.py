@@ -6,7 +6,7 @@ Here a key is looked up by what a user typed, and what it accepts is put into wo
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
@@ -45,6 +45,7 @@ class Key:
         default: What holds if it is not set.
         help: Its description.
         bounds: What a number must keep to, in words: `("above 0", "below 1")`.
+        words: What may stand instead of a number: `("auto",)`.
     """
 
     section: str
@@ -54,6 +55,7 @@ class Key:
     default: Any
     help: str
     bounds: tuple[str, ...] = field(default=())
+    words: tuple[str, ...] = field(default=())
 
     @property
     def path(self) -> str:
@@ -104,20 +106,25 @@ class Key:
             float: "a number",
             str: "text (in quotes, if it looks like a number)",
         }
-        return " ".join([nouns[self.annotation], " and ".join(self.bounds)]).strip()
+        number = " ".join([nouns[self.annotation], " and ".join(self.bounds)]).strip()
+        return " or ".join([number, *self.words])
 
 
 def key_of(section: str, name: str, info: FieldInfo) -> Key:
     """The key of one field of a settings record."""
-    annotation, optional = _without_none(info.annotation)
+    kinds, optional = _kinds(info.annotation)
+    numbers = [kind for kind in kinds if get_origin(kind) is not Literal] if len(kinds) > 1 else kinds
+    bounded = get_origin(numbers[0]) is Annotated
+    constraints = [*info.metadata, *(numbers[0].__metadata__ if bounded else ())]
     return Key(
         section=section,
         name=name,
-        annotation=annotation,
+        annotation=get_args(numbers[0])[0] if bounded else numbers[0],
         optional=optional,
         default=info.get_default(call_default_factory=True, validated_data={}),
         help=info.description or "",
-        bounds=tuple(words for item in info.metadata if (words := _bound(item))),
+        bounds=tuple(words for item in constraints if (words := _bound(item))),
+        words=tuple(word for kind in kinds if kind not in numbers for word in map(str, get_args(kind))),
     )
 
 
@@ -136,11 +143,12 @@ def nearest_key(written: str, keys: Sequence[Key]) -> Key | None:
     return None
 
 
-def _without_none(annotation: Any) -> tuple[Any, bool]:
+def _kinds(annotation: Any) -> tuple[list[Any], bool]:
+    """The types a value may have, and whether `None` is one more."""
     if get_origin(annotation) not in (Union, UnionType):
-        return annotation, False
+        return [annotation], False
     kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
-    return kinds[0], len(kinds) < len(get_args(annotation))
+    return kinds, len(kinds) < len(get_args(annotation))
 
 
 def _bound(constraint: Any) -> str:

@@ -82,7 +82,7 @@ def _time_step(spec: TuneSpec, task: Task, chosen: Chosen) -> tuple[float, float
         copy.deepcopy(chosen.backbone), task.build_head(chosen.backbone.width, chosen.state, settings=spec.model.head, seed=0)
     )
     model = model.to(chosen.device)
-    rows = _typical_rows(chosen, micro_batch_of(spec))
+    rows = _typical_rows(chosen, spec.training.first_micro_batch)
     inputs = to_device(chosen.inputs.batch(rows), dtype=torch.float32, device=chosen.device)
     targets = torch.from_numpy(np.maximum(chosen.targets[rows], 0)).to(chosen.device)
     seconds, saved = 0.0, _SavedBytes(model)
@@ -142,11 +142,6 @@ def units_of(chosen: Chosen, rows: Int[np.ndarray, " n"]) -> int:
     return int(chosen.inputs.lengths[rows].sum())
 
 
-def micro_batch_of(spec: TuneSpec) -> int:
-    """Examples in one forward pass of training."""
-    return min(spec.training.micro_batch or spec.training.batch_size, spec.training.batch_size)
-
-
 def pass_seconds(chosen: Chosen, rates: Rates) -> float:
     """One pass of the frozen model over the distinct rows of all parts, by one process with the threads of its machine's."""
     _, first = np.unique(chosen.inputs.keys, return_index=True)
@@ -186,7 +181,7 @@ def memory_bytes(spec: TuneSpec, chosen: Chosen, rungs: Sequence[Rung], rates: R
     weights = sum(parameter.numel() for parameter in chosen.backbone.parameters())
     in_pass = weights * (2 if chosen.precision == "bfloat16" else BYTES_PER_WEIGHT)
     in_training = 0
-    longest = np.sort(chosen.inputs.lengths[chosen.parts["train"]])[-micro_batch_of(spec) :].sum()
+    longest = np.sort(chosen.inputs.lengths[chosen.parts["train"]])[-spec.training.first_micro_batch :].sum()
     for rung in rungs:
         moving = count_moving(chosen.backbone, rung)
         if rung.boundary < chosen.backbone.num_blocks:

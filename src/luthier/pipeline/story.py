@@ -67,7 +67,7 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
 
             before = measure_before(spec, prepared, chosen, rungs, observer=observer, processes=processes)
             kept.has_features = True
-            decisions: list[Decision[Any]] = [*choose_rates(spec, rungs, observer=observer)]
+            decisions: list[Decision[Any]] = [*before.decisions, *choose_rates(spec, rungs, observer=observer)]
             bench = make_workbench(
                 spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop, processes=processes
             )
@@ -77,7 +77,7 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
             results, again = refit(chosen, before, results, model=model, bench=bench)
             decisions.append(again)
         with stop.at_once():
-            folder.write_decisions([*prepared.decisions, *chosen.decisions, *before.decisions, *decisions])
+            folder.write_decisions([*prepared.decisions, *chosen.decisions, *bench.opening.decisions, *decisions])
             return measure_after(spec, prepared, chosen, before, results, model=model, folder=folder, bench=bench)
 
 

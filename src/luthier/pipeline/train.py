@@ -21,7 +21,7 @@ from luthier.pipeline.before import Before, predictions_of
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.run_folder import RunFolder
-from luthier.pipeline.self_test import build_self_test
+from luthier.pipeline.settle import build_opening
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import HeadOrigin, LossRecipe, LossSum
 from luthier.training.balance import balanced_weights
@@ -86,7 +86,7 @@ def with_adapter(rung: Rung, settings: TrainingSettings) -> Rung:
 def choose_rates(spec: TuneSpec, rungs: Sequence[Rung], *, observer: Observer) -> list[Decision[dict[str, float]]]:
     """The learning rates under an optimizer that needs others than the methods' own, unless the user fixes them."""
     recipe, fixed = build_recipe(spec.training.optimizer), spec.training
-    if recipe.rate_factor == 1 or (fixed.learning_rate and fixed.head_learning_rate):
+    if recipe.rate_factor == 1 or fixed.learning_rate == "auto" or (fixed.learning_rate and fixed.head_learning_rate):
         return []
     decision = Decision(
         name="learning_rate",
@@ -177,7 +177,7 @@ def make_workbench(
         head_origin=origin,
         rates={
             "num_epochs": settings.num_epochs,
-            "learning_rate": settings.learning_rate,
+            "learning_rate": None if settings.learning_rate == "auto" else settings.learning_rate,
             "head_learning_rate": settings.head_learning_rate,
         },
         loss=loss,
@@ -187,7 +187,7 @@ def make_workbench(
         shelf=folder.shelf if processes.is_main else None,
         processes=processes,
         is_resumed=folder.is_resumed,
-        self_test=build_self_test(prepared, chosen, before, head_origin=origin, folder=folder) if settings.preflight else None,
+        opening=build_opening(spec, prepared, chosen, before, head_origin=origin, folder=folder),
         budget_seconds=settings.budget,
     )
 
@@ -207,7 +207,7 @@ def _fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
         boundary=0,
         num_epochs=1,
         batch_size=settings.batch_size,
-        micro_batch=settings.micro_batch or settings.batch_size,
+        micro_batch=settings.first_micro_batch,
         learning_rate=0,
         head_learning_rate=0,
         schedule=settings.schedule,

@@ -34,6 +34,7 @@ from luthier.studies.space import Space, Value, every_dimension, every_value
 from luthier.studies.work import Report
 from luthier.training.memory import is_out_of_memory
 from luthier.training.methods.rung import Rung
+from luthier.training.settle import Opening
 
 # Settings of the model that only its head has: another value needs no other pass through the frozen model.
 OF_THE_HEAD = {"layers", "width", "activation", "dropout"}
@@ -141,7 +142,13 @@ class Trials:
         bench = make_workbench(spec, self.prepared, chosen, before, folder=nowhere, observer=Quiet(), stop=self._stop)
         # Only where there is a single training are there steps that can be compared with those of others.
         num_trainings = len(rungs) - 1 + (not spec.model.head.is_linear)
-        own = replace(bench, shelf=None, self_test=None, record=_forget, judge=judge if num_trainings == 1 else None)
+        own = replace(
+            bench,
+            shelf=None,
+            opening=Opening(finds_rate=bench.opening.finds_rate),
+            record=_forget,
+            judge=judge if num_trainings == 1 else None,
+        )
         _, results = train(spec, self.prepared, chosen, before, rungs, bench=own)
         winner = [result for result in results if result.kept][-1]
         return Outcome(

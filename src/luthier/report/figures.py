@@ -6,7 +6,7 @@ Colours are placeholders that become the page's CSS variables, so that a chart f
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -91,6 +91,23 @@ def draw_validation(rungs: Sequence[Rung], measure: str) -> str:
         axes.margins(y=0.15)
         axes.set_xlabel("Steps, one rung after the other; circles mark the best" + _dots(rungs))
         axes.set_title(f"{name} on validation" + (", %" if share == 100 else ""), loc="left", fontsize=8.5, color=INK, pad=16)
+    return drawn[0]
+
+
+def draw_range_test(title: str, evidence: Mapping[str, Any], chosen: float) -> str:
+    """The loss over the learning rate in a range test, against the loss at the start; the rate that was chosen is marked."""
+    rates, raw, smoothed = evidence["rates"], evidence["losses"], evidence["smoothed"]
+    with chart(f"Loss over the learning rate in the range test of {title}; {chosen:g} was chosen") as (axes, drawn):
+        axes.set_xscale("log")
+        axes.plot(rates, raw, ".", color=SOFT, markersize=2.2)
+        axes.plot(rates, smoothed, color=ACCENT, linewidth=1.3)
+        low = min(smoothed)
+        axes.set_ylim(1.6 * low - 0.02, max(0.6 * abs(low), 0.05))
+        axes.set_xlim(rates[0], rates[-1])
+        axes.axvline(chosen, color=INK, linewidth=0.9, linestyle=(0, (3, 3)))
+        axes.annotate(f"{chosen:g}", (chosen, 1.02), xycoords=("data", "axes fraction"), ha="center", fontsize=7, color=INK)
+        axes.set_xlabel("Learning rate, rising from step to step")
+        axes.set_title(f"Change of loss, {title}", loc="left", fontsize=8.5, color=INK, pad=16)
     return drawn[0]
 
 

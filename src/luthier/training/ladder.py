@@ -8,7 +8,7 @@ so far by more than one standard error of the paired difference on validation.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,9 @@ from luthier.training.methods.rung import AdapterSettings, Moment, Rung
 from luthier.training.model import TunedModel
 from luthier.training.moving import count_moving
 from luthier.training.optimizer import build_recipe
-from luthier.training.preflight import SelfTest
 from luthier.training.processes import ALONE, Processes
 from luthier.training.rung_event import started_event
+from luthier.training.settle import Opening
 from luthier.training.shelf import Shelf
 from luthier.training.step import Loss
 
@@ -89,8 +89,8 @@ class Workbench:
         shelf: Where trainings save themselves; None where they do not.
         is_resumed: Whether the journal already tells of the probe: the run goes on from a saved state.
         processes: Those that train together; the main process's choices are everyone's.
-        self_test: What is tested before the first step of each rung; None to leave it out.
         judge: Is told each evaluation of a rung, and may raise to end it.
+        opening: What is found out before the first step of each rung.
     """
 
     parts: Mapping[int, tuple[TrainingRows, TrainingRows]]
@@ -107,7 +107,7 @@ class Workbench:
     head_origin: HeadOrigin = "probe"
     shelf: Shelf | None = None
     is_resumed: bool = False
-    self_test: SelfTest | None = None
+    opening: Opening = field(default_factory=Opening)
     budget_seconds: float | None = None
     processes: Processes = ALONE
     judge: Judge | None = None
@@ -226,12 +226,12 @@ def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbenc
     model.restore(bench.start)
     settings, supervision = rung_settings(rung, bench), bench.supervision(rung.name)
     rate = settings.learning_rate if rung.boundary < model.backbone.num_blocks else settings.head_learning_rate
-    bench.observer.note(f"{rung.name}: {describe(model, rung)}, learning rate {rate:g}")
+    known = not bench.opening.finds_rate or rung.name in bench.opening.settled
+    bench.observer.note(f"{rung.name}: {describe(model, rung)}" + (f", learning rate {rate:g}" if known else ""))
     if supervision.checkpoints is None or not supervision.checkpoints.has_any:
+        parts = bench.rows(rung.boundary)
+        settings = bench.opening.settle(model, rung, parts, settings, loss=bench.loss, supervision=supervision)
         bench.record(started_event(model, rung, settings))
-        if bench.self_test is not None and bench.processes.is_main:
-            train, _ = bench.rows(rung.boundary)
-            bench.self_test.run(model, rung, train, settings, loss=bench.loss, supervision=supervision)
 
     def score(outputs: Float[np.ndarray, "N C"]) -> Mapping[str, float]:
         return scores_of(bench.predict(outputs), bench.measures)
@@ -303,10 +303,10 @@ def gain_of(score: float, best: float, measure: str) -> float:
 
 
 def rung_settings(rung: Rung, bench: Workbench) -> FitSettings:
-    """The loop's settings for one rung: what the user fixed, else the method's defaults, with rates for the optimizer."""
+    """The loop's settings for one rung: what the user fixed or a trial has settled, else defaults, rates for the optimizer."""
     rates, factor = bench.rates, build_recipe(bench.settings.optimizer).rate_factor
     rows = len(bench.rows(rung.boundary)[0].rows)
-    return replace(
+    settings = replace(
         bench.settings,
         boundary=rung.boundary,
         moves=rung.moves,
@@ -315,6 +315,8 @@ def rung_settings(rung: Rung, bench: Workbench) -> FitSettings:
         learning_rate=rates["learning_rate"] or factor * rung.learning_rate,
         head_learning_rate=rates["head_learning_rate"] or factor * rung.head_learning_rate,
     )
+    settled = bench.opening.settled.get(rung.name)
+    return settings if settled is None else settled.applied(settings)
 
 
 def default_epochs(rung: Rung, rows: int, *, batch_size: int) -> float:

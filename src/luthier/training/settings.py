@@ -1,7 +1,8 @@
 """What can be said about training. `auto` values are resolved before the run and written to its spec."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import Gt
 from pydantic import Field
 
 from luthier.core.settings import Settings
@@ -18,7 +19,9 @@ class TrainingSettings(Settings):
     num_epochs: float | None = Field(None, gt=0, description="Passes over the training part, at most (default: by method)")
     batch_size: int = Field(32, ge=1, description="Examples per optimizer step")
     micro_batch: int | None = Field(None, ge=1, description="Examples per forward pass (default: the whole batch)")
-    learning_rate: float | None = Field(None, gt=0, description="Peak learning rate of the backbone (default: by method)")
+    learning_rate: Annotated[float, Gt(0)] | Literal["auto"] | None = Field(
+        None, description="Peak learning rate of the backbone; auto: found by a range test (default: by method)"
+    )
     head_learning_rate: float | None = Field(None, gt=0, description="Peak learning rate of the head (default: by method)")
     adapter_alpha: float | None = Field(
         None,
@@ -101,3 +104,8 @@ class TrainingSettings(Settings):
     )
     threads: int | None = Field(None, ge=1, description="CPU threads (default: the cores this process may use)")
     refit: bool = Field(False, description="After choosing, train the winner on train and validation together")
+
+    @property
+    def first_micro_batch(self) -> int:
+        """Examples per forward pass that a training begins with: as given, or the whole batch."""
+        return min(self.micro_batch or self.batch_size, self.batch_size)

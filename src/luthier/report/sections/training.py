@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from luthier.report import wording
-from luthier.report.figures import draw_losses, draw_validation
+from luthier.report.figures import draw_losses, draw_range_test, draw_validation
 from luthier.report.in_force import in_force
 from luthier.report.ladder import Rung
 from luthier.report.records import RunRecords
@@ -39,6 +39,11 @@ def build_training(run: RunRecords) -> Section:
         "rows": [_row(rung, measure, is_last_kept=rung.name == last_kept) for rung in run.rungs],
         "tested": [(wording.rung_name(rung.name), rung.checks) for rung in run.rungs if rung.checks],
         "in_force": in_force(run.setting),
+        "range_tests": [
+            draw_range_test(wording.rung_name(decision.evidence["rung"]), decision.evidence, decision.value)
+            for decision in run.decisions
+            if decision.name == "learning_rate" and "smoothed" in decision.evidence
+        ],
         "figures": [figure for figure in (draw_losses(run.rungs), draw_validation(run.rungs, measure)) if figure],
     }
     return Section(title="What was trained", template="training.html", facts=facts)

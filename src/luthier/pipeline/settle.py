@@ -1,4 +1,4 @@
-"""What the self-test before the first step knows of this run: where the loss must start, and how a model is saved."""
+"""What is tried before the first step of each rung, and what the self-test must know: where the loss starts, how to save."""
 
 import shutil
 
@@ -13,13 +13,32 @@ from luthier.pipeline.choose import Chosen
 from luthier.pipeline.description import describe_model
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.run_folder import RunFolder
+from luthier.spec import TuneSpec
 from luthier.tasks.protocol import PLAIN, HeadOrigin, LossSum
 from luthier.training.model import TunedModel
 from luthier.training.preflight import SelfTest
+from luthier.training.settle import Opening
 
 # How far the loss at the start may lie from what the probe's own logits give: relative, and absolute. The probe was fitted on
 # features of the pass, which in bfloat16 or from an int8 store are not quite those that training sees.
 EXACT, ROUNDED = (0.02, 0.01), (0.15, 0.05)
+
+
+def build_opening(
+    spec: TuneSpec, prepared: Prepared, chosen: Chosen, before: Before, *, head_origin: HeadOrigin, folder: RunFolder
+) -> Opening:
+    """What this run tries before each rung; with what was settled before, if it goes on after an interruption."""
+    settings = spec.training
+    opening = Opening(
+        self_test=build_self_test(prepared, chosen, before, head_origin=head_origin, folder=folder)
+        if settings.preflight
+        else None,
+        finds_rate=settings.learning_rate == "auto",
+        file=folder.shelf.folder / "settled.json",
+    )
+    if folder.is_resumed:
+        opening.remember()
+    return opening
 
 
 def build_self_test(

@@ -1,0 +1,121 @@
+"""What is found out by trial before the first step of a rung: whether the training is sound, and at which rate it learns.
+
+What was settled is kept beside the states of the training, so that a run that goes on, and a refit, use the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from luthier.core.decision import Decision
+from luthier.core.records import from_plain, to_plain
+from luthier.core.storage import read_json, write_json
+from luthier.training.data import TrainingRows
+from luthier.training.fit_settings import FitSettings
+from luthier.training.learning_rate import choose_learning_rate, with_rate
+from luthier.training.loop import Supervision
+from luthier.training.methods.rung import Rung
+from luthier.training.model import TunedModel
+from luthier.training.preflight import SelfTest
+from luthier.training.step import Loss
+from luthier.training.unfreezing import starting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What trials have settled for one rung.
+
+    Attributes:
+        decisions: With what was found.
+    """
+
+    micro_batch: int
+    learning_rate: float
+    head_learning_rate: float
+    decisions: tuple[Decision[Any], ...] = ()
+
+    def applied(self, settings: FitSettings) -> FitSettings:
+        """The settings of the rung, with what was settled."""
+        return replace(
+            settings,
+            micro_batch=self.micro_batch,
+            learning_rate=self.learning_rate,
+            head_learning_rate=self.head_learning_rate,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """What is tried before the first step of each rung.
+
+    Attributes:
+        self_test: What is tested; None to leave it out.
+        finds_rate: Whether a range test finds the learning rate.
+        file: Where what was settled is kept; None keeps it in memory only.
+        settled: By rung.
+    """
+
+    self_test: SelfTest | None = None
+    finds_rate: bool = False
+    file: Path | None = None
+    settled: dict[str, Settled] = field(default_factory=dict)
+
+    def remember(self) -> None:
+        """Read what was settled before the run was interrupted."""
+        if self.file is not None and self.file.is_file():
+            self.settled.update(from_plain(dict[str, Settled], read_json(self.file)))
+
+    @property
+    def decisions(self) -> list[Decision[Any]]:
+        """All that were made so far."""
+        return [decision for settled in self.settled.values() for decision in settled.decisions]
+
+    def settle(
+        self,
+        model: TunedModel,
+        rung: Rung,
+        parts: tuple[TrainingRows, TrainingRows],
+        settings: FitSettings,
+        *,
+        loss: Loss,
+        supervision: Supervision,
+    ) -> FitSettings:
+        """Try what is to be tried; returns the settings to train with.
+
+        Args:
+            model: With the weights that the training starts from; it has them afterwards.
+            parts: Train and validation rows.
+            settings: Of the rung, as far as they are known.
+
+        Raises:
+            PreflightError: the training would be worthless.
+            DivergedError: no rate is small enough.
+        """
+        train, _ = parts
+        if self.self_test is not None and supervision.processes.is_main:
+            self.self_test.run(model, rung, train, settings, loss=loss, supervision=supervision)
+        if not self.finds_rate:
+            return settings
+        with model.tuning(rung.boundary, rung.moves) as trainable, starting(model, train):
+            decision = choose_learning_rate(
+                model,
+                trainable,
+                train,
+                settings,
+                loss=loss,
+                observer=supervision.observer,
+                stop=supervision.stop,
+                processes=supervision.processes,
+            )
+        decision = replace(decision, evidence={"rung": rung.name, **decision.evidence})
+        supervision.observer.decided(decision)
+        rates: Mapping[str, float] = with_rate(settings, decision.value)
+        self._keep(rung, Settled(micro_batch=settings.micro_batch, decisions=(decision,), **rates), supervision)
+        return self.settled[rung.name].applied(settings)
+
+    def _keep(self, rung: Rung, settled: Settled, supervision: Supervision) -> None:
+        self.settled[rung.name] = settled
+        if self.file is not None and supervision.processes.is_main:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.file, to_plain(self.settled))
