@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from luthier.features.probe import Probe, fit_probe, unit_length
+from luthier.training.balance import balanced_weights
 
 NUM_LABELS, WIDTH = 4, 10
 CENTRES = np.random.default_rng(0).normal(size=(NUM_LABELS, WIDTH))
@@ -57,3 +58,18 @@ def test_standardising_is_folded_into_the_weights() -> None:
     np.testing.assert_allclose(
         plain.logits(validation[0]), validation[0] @ plain.best.weight.T + plain.best.bias, rtol=1e-6, atol=1e-6
     )
+
+
+def test_with_balanced_weights_it_is_the_balanced_regression_of_the_textbook() -> None:
+    features, targets = sample(500, seed=5)
+    kept = np.flatnonzero((targets > 0) | (np.arange(500) % 8 == 0))  # a class with an eighth of its rows
+    train, validation, test = (features[kept], targets[kept]), sample(100, seed=6), sample(200, seed=7)
+    weights = balanced_weights(train[1], NUM_LABELS)
+    penalty = 1e-2
+    probe = fit_probe(train, validation, num_labels=NUM_LABELS, normalize=False, penalties=[penalty], class_weights=weights)
+    oracle = LogisticRegression(C=1 / (len(kept) * penalty), max_iter=5000, tol=1e-8, class_weight="balanced")
+    oracle.fit(standardised(train[0], train[0]), train[1])
+    expected = oracle.predict_proba(standardised(test[0], train[0]))
+    np.testing.assert_allclose(probs(probe, test[0]), expected, atol=5e-3)
+    plain = fit_probe(train, validation, num_labels=NUM_LABELS, normalize=False, penalties=[penalty])
+    assert (probs(probe, test[0]).argmax(1) == 0).sum() > (probs(plain, test[0]).argmax(1) == 0).sum()
