@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luthier.core.progress import Observer
+from luthier.pipeline.contradictions import refuse_contradictions
 from luthier.pipeline.prepare import check
 from luthier.pipeline.records import CheckResult, Plan, Run, Search
 from luthier.spec import TuneSpec
@@ -23,6 +24,7 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
     """Run the whole story; see `luthier.tune`."""
     from luthier.pipeline.story import tune as run
 
+    refuse_contradictions(spec)
     return run(spec, observer=observer, backbone=backbone)
 
 
@@ -38,6 +40,7 @@ def plan(spec: TuneSpec, *, observer: Observer | None = None) -> Plan:
     """Say what `tune` would do and cost; nothing is trained or written."""
     from luthier.pipeline.planning import plan as make
 
+    refuse_contradictions(spec)
     return make(spec, observer=observer)
 
 

@@ -19,7 +19,7 @@ from luthier.errors import DataError, raise_together
 from luthier.models.backbone import Backbone
 from luthier.models.load import choose_attention, load_backbone
 from luthier.models.processors import Processor, TextProcessor, choose_max_length, load_processor
-from luthier.models.settings import HeadSettings, ModelSettings, refuse_idle_head
+from luthier.models.settings import HeadSettings, ModelSettings
 from luthier.models.source import PretrainedFolder, resolve_model
 from luthier.models.truncate import truncate
 from luthier.package.folder import refuse_unsavable
@@ -27,7 +27,7 @@ from luthier.pipeline.prepare import Prepared
 from luthier.spec import TuneSpec
 from luthier.tasks.inputs import Inputs
 from luthier.tasks.protocol import TaskState
-from luthier.training.balance import describe_balance, refuse_double_balance
+from luthier.training.balance import describe_balance
 from luthier.training.device import choose_device, choose_precision, choose_threads
 from luthier.training.mixing import refuse_unfit_mixing
 from luthier.training.mixing.mixture import MixingSettings
@@ -75,8 +75,6 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         ModelError: no model, a refused one, or one that does not fit the task.
     """
     task = prepared.task
-    refuse_idle_head(spec.model.head)
-    refuse_double_balance(spec.training)
     refuse_unfit_mixing(MixingSettings(mixup=spec.training.mixup, cutmix=spec.training.cutmix), task.modality)
     observer.stage("Choose")
     if backbone is not None:

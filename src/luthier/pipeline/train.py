@@ -32,6 +32,7 @@ from luthier.training.ladder import RungResult, Workbench, climb, first_result, 
 from luthier.training.methods import build_rung, ladder_rungs
 from luthier.training.methods.probe import in_steps
 from luthier.training.methods.rung import AdapterSettings, Rung
+from luthier.training.mixing import refuse_unfit_mixing
 from luthier.training.mixing.mixture import MixingSettings
 from luthier.training.model import TunedModel
 from luthier.training.moving import refuse_unfit
@@ -158,6 +159,7 @@ def make_workbench(
 ) -> Workbench:
     """What every rung works with."""
     settings, is_linear = spec.training, spec.model.head.is_linear
+    refuse_unfit_mixing(MixingSettings(mixup=settings.mixup, cutmix=settings.cutmix), prepared.task.modality)
     recipe = loss_recipe(settings, chosen)
     origin: HeadOrigin = "probe" if is_linear else "fresh"
 
@@ -243,8 +245,10 @@ def _parts(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, tuple[Tr
 
 def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, ActivationStore | None]:
     """What training starts from at each boundary; a head alone reads pooled vectors, or the states that it pools itself."""
+    if spec.training.cutmix:  # whatever is stored, frozen blocks have not seen the pictures that are made in each step
+        return {0: None}
     stores: dict[int, ActivationStore | None] = {0: None, **before.features.boundaries}
-    if spec.model.head.pooling != "attention" and not spec.training.cutmix:
+    if spec.model.head.pooling != "attention":
         stores[chosen.backbone.num_blocks] = before.features.pooled_store
     return stores
 
