@@ -80,11 +80,11 @@ def ours(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     phases.end("imports")
     precision = choose_precision(settings["precision"], device="cpu").value
-    bench = _load(settings)
+    bench = load_bench(settings)
     phases.end("load")
     store = _fill(bench, settings, precision) if settings["store"] else None
     phases.end("fill")
-    fitting, expected = _fit_settings(settings, precision), bench.targets[bench.rows["validation"]]
+    fitting, expected = fit_settings(settings, precision), bench.targets[bench.rows["validation"]]
     done = fit(
         bench.model,
         lambda boundary: (bench.rows_of("train", store), bench.rows_of("validation", store)),
@@ -110,7 +110,8 @@ def ours(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _load(settings: Mapping[str, Any]) -> Bench:
+def load_bench(settings: Mapping[str, Any]) -> Bench:
+    """Data, encoded rows and a fresh model."""
     import numpy as np
     import torch
 
@@ -167,7 +168,8 @@ def _fill(bench: Bench, settings: Mapping[str, Any], precision: str) -> Any:
     return features.boundaries[boundary]
 
 
-def _fit_settings(settings: Mapping[str, Any], precision: str) -> Any:
+def fit_settings(settings: Mapping[str, Any], precision: str) -> Any:
+    """The loop's settings for a recipe."""
     from luthier.training.fit_settings import FitSettings
 
     return FitSettings(

@@ -26,7 +26,7 @@ def run_trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
     set_seed(settings["seed"])
     parts, num_labels = load_parts(settings["rows"])
     tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
-    encoded = {name: _encode(tokenizer, rows.texts, rows.targets) for name, rows in parts.items()}
+    encoded = {name: encode_rows(tokenizer, rows.texts, rows.targets) for name, rows in parts.items()}
     model = build_classifier(num_labels, frozen_blocks=settings["frozen_blocks"])
     trainer = Trainer(
         model=model,
@@ -63,7 +63,8 @@ def run_trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _encode(tokenizer: Any, texts: Sequence[str], targets: Sequence[int]) -> list[dict[str, Any]]:
+def encode_rows(tokenizer: Any, texts: Sequence[str], targets: Sequence[int]) -> list[dict[str, Any]]:
+    """Rows as Trainer takes them."""
     ids = tokenizer(list(texts), truncation=True, max_length=128)["input_ids"]
     return [{"input_ids": row, "labels": target} for row, target in zip(ids, targets, strict=True)]
 

@@ -10,7 +10,15 @@ from types import ModuleType
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = ["features", "frozen_prefix", "images_against_keras", "start_up", "time_to_accuracy"]
+SCRIPTS = [
+    "crash_safety",
+    "features",
+    "frozen_prefix",
+    "full_fine_tuning",
+    "images_against_keras",
+    "start_up",
+    "time_to_accuracy",
+]
 
 
 @pytest.fixture
