@@ -72,6 +72,9 @@ def ours(settings: Mapping[str, Any]) -> dict[str, Any]:
     import torch  # noqa: F401
     import transformers  # noqa: F401  loading the backbone imports it in any case; named here so that it counts as an import
 
+    if settings.get("adapter_rank"):
+        import peft  # noqa: F401  the same
+
     from luthier.core.process import StopRequest
     from luthier.core.progress import Quiet
     from luthier.tasks.text_classification import TASK
@@ -171,9 +174,12 @@ def _fill(bench: Bench, settings: Mapping[str, Any], precision: str) -> Any:
 def fit_settings(settings: Mapping[str, Any], precision: str) -> Any:
     """The loop's settings for a recipe."""
     from luthier.training.fit_settings import FitSettings
+    from luthier.training.methods.rung import AdapterSettings
 
+    rank = settings.get("adapter_rank")
     return FitSettings(
         boundary=settings["frozen_blocks"],
+        moves=AdapterSettings(kind="lora", rank=rank, seed=settings["seed"]) if rank else "all",
         num_epochs=settings["epochs"],
         batch_size=settings["batch_size"],
         micro_batch=settings["batch_size"],

@@ -16,11 +16,14 @@ def run_trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         settings: rows, epochs, learning_rate, batch_size, frozen_blocks (with the embeddings; 0: everything trains),
-            warmup_fraction, weight_decay, seed.
+            warmup_fraction, weight_decay, seed; adapter_rank, where the blocks above get a LoRA adapter by peft instead.
     """
     phases = Phases()
     import torch
     from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments, set_seed
+
+    if settings.get("adapter_rank"):
+        import peft  # noqa: F401  so that it counts as an import
 
     phases.end("imports")
     set_seed(settings["seed"])
@@ -28,6 +31,8 @@ def run_trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
     encoded = {name: encode_rows(tokenizer, rows.texts, rows.targets) for name, rows in parts.items()}
     model = build_classifier(num_labels, frozen_blocks=settings["frozen_blocks"])
+    if settings.get("adapter_rank"):
+        _add_adapter(model, first=settings["frozen_blocks"], rank=settings["adapter_rank"])
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
@@ -61,6 +66,16 @@ def run_trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
         "test_right": right["test"],
         **phases.found(),
     }
+
+
+def _add_adapter(model: Any, *, first: int, rank: int) -> None:
+    """LoRA on every linear layer of the blocks from `first` on, as peft does it; alpha twice the rank, as ours."""
+    from peft import LoraConfig, get_peft_model
+
+    layers = list(range(first, len(model.backbone.encoder.layer)))
+    names = ["query", "key", "value", "dense"]
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names, layers_to_transform=layers, layers_pattern="layer")
+    model.backbone = get_peft_model(model.backbone, config)
 
 
 def encode_rows(tokenizer: Any, texts: Sequence[str], targets: Sequence[int]) -> list[dict[str, Any]]:

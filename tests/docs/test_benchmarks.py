@@ -11,6 +11,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = [
+    "adapters",
     "crash_safety",
     "features",
     "frozen_prefix",

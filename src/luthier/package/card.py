@@ -18,6 +18,9 @@ from luthier.package.folder import ModelDescription
 MOST_LABELS = 40
 MOST_WEAK_CLASSES = 3
 EXAMPLE = {"text": "my card never arrived", "image": "photo.jpg"}
+METHODS_WITH_ADAPTER = ("lora", "dora", "ia3")
+ADAPTER = """ The adapter it was tuned with is merged into these weights; alone, as peft reads it, it is
+in `adapter/`: `peft.PeftModel.from_pretrained(pretrained_model, "path/to/this/folder/adapter")`."""
 SOURCE = {"text": "new.csv", "image": "photos/"}
 
 
@@ -31,7 +34,7 @@ def render_card(metrics: Metrics, description: ModelDescription, *, data: Mappin
     parts = [
         _front_matter(metrics, description),
         _summary(metrics, description, data=data, method=method),
-        _use(description),
+        _use(description) + (ADAPTER if method.partition(":")[0] in METHODS_WITH_ADAPTER else ""),
         f"## Evidence\n\n```\n{render_text(metrics).rstrip()}\n```",
         _data(data),
         _origin(description),

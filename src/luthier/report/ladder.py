@@ -28,6 +28,7 @@ class Rung:
 
     Attributes:
         trainable_parameters, boundary, num_blocks, learning_rate: None where the journal does not say.
+        moves: What of the blocks trained: `all`, `biases`, or the kind of adapter.
         steps: (step, training loss), in order of step.
         unfroze: Steps after which a further block began to train.
         score: Validation score at its best step; None if the rung did not finish.
@@ -42,6 +43,7 @@ class Rung:
     boundary: int | None = None
     num_blocks: int | None = None
     learning_rate: float | None = None
+    moves: str = "all"
     steps: tuple[tuple[int, float], ...] = ()
     unfroze: tuple[int, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
@@ -80,6 +82,7 @@ def _rung(name: str, events: list[Mapping[str, Any]]) -> Rung:
         boundary=(unfroze[-1] if unfroze else started).get("boundary"),
         num_blocks=started.get("num_blocks"),
         learning_rate=started.get("learning_rate"),
+        moves=_moves(started.get("moves", "all")),
         steps=tuple(sorted(losses.items())),
         unfroze=tuple(event["step"] for event in unfroze),
         evaluations=tuple(_evaluation(looks[step]) for step in sorted(looks)),
@@ -94,6 +97,10 @@ def _rung(name: str, events: list[Mapping[str, Any]]) -> Rung:
         averaged=(len(soup["steps"]), soup["tried"]) if soup else None,
         checks=tuple((check["name"], check["found"]) for check in _last(events, "preflight").get("checks", ())),
     )
+
+
+def _moves(said: str | Mapping[str, Any]) -> str:
+    return said if isinstance(said, str) else str(said["kind"])
 
 
 def _last(events: list[Mapping[str, Any]], kind: str) -> Mapping[str, Any]:

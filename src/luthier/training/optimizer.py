@@ -20,7 +20,7 @@ Groups = Sequence[dict[str, Any]]
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 MOMENTUM = 0.9
-FACTOR_OF_SGD = 100.0
+FACTOR_OF_SGD = 10.0
 FACTOR_OF_ADAFACTOR = 30.0
 
 
@@ -91,7 +91,7 @@ def make_sgd(argument: str) -> Recipe:
 
     Use when: memory is short, or for convolution networks, most of which were pre-trained with it. Cost: one number of state
     for each weight that trains, none with `sgd:0`. Weight decay: a part of the gradient (L2), as in PyTorch; without adaptive
-    steps that is the same as decoupled decay. Its rates are some hundred times those of `adamw`, for gradients are small.
+    steps that is the same as decoupled decay. Its rates are some ten times those of `adamw`, for gradients are small.
     Source: Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning".
 
     Example:

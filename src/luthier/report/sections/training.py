@@ -88,7 +88,10 @@ def _blocks(rung: Rung) -> str:
     if rung.boundary is None or not rung.num_blocks:
         return ""
     trained = rung.num_blocks - rung.boundary
-    return f"{trained} of {rung.num_blocks} blocks trained" if trained else f"all {rung.num_blocks} blocks frozen"
+    some = f"{trained} of {rung.num_blocks} blocks"
+    if trained and rung.moves != "all":
+        return f"biases of {some} trained" if rung.moves == "biases" else f"{rung.moves} adapter in {some} trained"
+    return f"{some} trained" if trained else f"all {rung.num_blocks} blocks frozen"
 
 
 def _parameters(number: int | None) -> str:

@@ -19,7 +19,7 @@ def make_rung(argument: str, num_blocks: int) -> Rung:
         name=f"bitfit:{int(argument)}" if argument else "bitfit",
         boundary=boundary,
         num_epochs=5,
-        learning_rate=2e-3,
+        learning_rate=5e-3,
         head_learning_rate=3e-3,
         moves="biases",
     )
