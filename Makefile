@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP_FLAGS := --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check format bench bench-quick clean
+.PHONY: demo test check format services bench bench-quick clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -18,6 +18,10 @@ PIP_FLAGS := --disable-pip-version-check --constraint constraints.txt
 # Exit code 3 says that the run went well and that its verdict is not to keep the model.
 demo: .venv/.installed
 	$(BIN)/luthier tune examples/data/hearthline.csv --target category --out demo-run --overwrite || test $$? -eq 3
+
+# Servers that some tests start for themselves; without them these tests are skipped.
+services:
+	command -v /usr/lib/postgresql/*/bin/initdb >/dev/null || apt-get install --yes --quiet postgresql
 
 test: .venv/.installed-dev
 	$(MAKE) check
@@ -37,7 +41,7 @@ format:
 	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --editable '.[image,bench]'
 	touch $@
 
-BENCHMARKS := crash_safety full_fine_tuning start_up features frozen_prefix adapters images_against_keras time_to_accuracy
+BENCHMARKS := crash_safety full_fine_tuning start_up features frozen_prefix adapters images_against_keras time_to_accuracy search
 
 bench: .venv/.installed-bench
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done

@@ -17,6 +17,7 @@ SCRIPTS = [
     "frozen_prefix",
     "full_fine_tuning",
     "images_against_keras",
+    "search",
     "start_up",
     "time_to_accuracy",
 ]

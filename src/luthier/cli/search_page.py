@@ -76,12 +76,14 @@ def sentences(record: SearchRecord, test: Metrics | None) -> list[str]:
     said = []
     for within in dict.fromkeys(item.within for item in record.importance):
         items = [item for item in record.importance if item.within == within][:MOST_SETTINGS]
+        if len(items) < 2:
+            continue  # a single setting explains all that there is
         names = ", ".join(f"{item.path.rpartition('.')[2].replace('_', ' ')} {item.share:.0%}" for item in items)
         where = f" among trials with {within.partition('=')[2]}" if within else ""
         said.append(f"What mattered{where}: {names} (of the differences between {items[0].num_trials} trials).")
     if record.optimism is not None:
         luck = record.optimism
-        amount = format_difference(record.measure, abs(luck.amount)).removeprefix("+")
+        amount = format_difference(record.measure, abs(luck.amount), unit=True).removeprefix("+")
         said.append(
             f"The best of {luck.num_trials} trials has {format_score(record.measure, luck.best)} on validation; about {amount} "
             f"of that is luck of having been chosen there: expect {format_score(record.measure, luck.corrected)} on new rows."

@@ -70,14 +70,15 @@ def parse_search(text: str, *, name: str = "spec") -> SearchSpec:
         >>> parse_search("sources: [a.csv]\\ntraining: {l1: {log: [1e-5, 1e-3]}}").space[0].path
         'training.l1'
     """
-    given = read_given(parse_yaml(text, name=name, whole=_paths()), name)
-    return search_of(given, where=_places(parse_yaml(text, name=name), name))
+    whole = parse_yaml(text, name=name, whole=_paths())
+    return search_of(read_given(whole, name), where=_places([*whole, *parse_yaml(text, name=name)], name))
 
 
 def search_file(path: Path) -> tuple[list[Given], Where]:
     """The values of a YAML file with spaces left whole, not checked yet; and where each path, however deep, stands."""
     name = str(path)
-    return read_given(read_yaml(path, whole=_paths()), name), _places(read_yaml(path), name)
+    whole = read_yaml(path, whole=_paths())
+    return read_given(whole, name), _places([*whole, *read_yaml(path)], name)
 
 
 def _paths() -> list[str]:

@@ -9,7 +9,6 @@ from luthier.report import wording
 from luthier.report.figures import ACCENT, INK, LINE, PAPER, SOFT, chart
 from luthier.studies.records import SearchRecord, TrialRecord
 
-SLICE_SIZE = (2.75, 2.0)
 SPREAD = 40  # a setting whose values span this factor is drawn on a logarithmic axis
 
 
@@ -68,11 +67,11 @@ def draw_slice(record: SearchRecord, path: str, trials: Sequence[TrialRecord]) -
         return ""
     share, name = _share(record), path.rpartition(".")[2].replace("_", " ")
     numbers = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    with chart(f"{wording.measure_name(record.measure)} of trials over {name}", size=SLICE_SIZE) as (axes, drawn):
+    with chart(f"{wording.measure_name(record.measure)} of trials over {name}") as (axes, drawn):
         if len(numbers) == len(values):
             if min(numbers) > 0 and max(numbers) / min(numbers) > SPREAD / 4:
                 axes.set_xscale("log")
-                _plain_ticks(axes)
+                _plain_ticks(axes, max(numbers) / min(numbers))
             places = numbers
         else:
             words = sorted({str(value) for value in values})
@@ -113,12 +112,11 @@ def _crop(axes: Any, scores: Sequence[float], sign: int) -> None:
     axes.spines["bottom"].set_color(LINE)
 
 
-def _plain_ticks(axes: Any) -> None:
+def _plain_ticks(axes: Any, span: float) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 100 else (1.0,)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 60 else (1.0,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}".replace("e-0", "e-")))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="x", which="minor", length=0)
 

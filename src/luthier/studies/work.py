@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from luthier.core.process import StopRequest, Stopwatch
 from luthier.errors import DivergedError, ResourceError, Stopped
-from luthier.studies.pruners import TENTHS, Pruner
+from luthier.studies.pruners import TENTHS, Curve, Pruner
 from luthier.studies.records import Outcome, TrialRecord
 from luthier.studies.space import Value
 from luthier.studies.study import Attempt, Study
@@ -32,12 +32,15 @@ class Reporting:
     Attributes:
         attempt: Whose they are.
         pruner: Is asked at each tenth.
+        tenth, best: How far it is, and the best score so far.
+        others: The curves of the other trials at the last evaluation.
     """
 
     attempt: Attempt
     pruner: Pruner
     tenth: int = 0
-    best: float | None = field(default=None)
+    best: float | None = None
+    others: list[Curve] = field(default_factory=list)
 
     def __call__(self, share: float, score: float) -> None:
         """Take an evaluation in.
@@ -47,11 +50,13 @@ class Reporting:
         """
         sign = self.attempt.study.sign
         self.best = score if self.best is None or sign * score > sign * self.best else self.best
+        self.others = []
         # A tenth that was passed between two evaluations gets what is known now.
         for tenth in range(self.tenth + 1, min(TENTHS, int(TENTHS * share + 1e-9)) + 1):
             self.tenth = tenth
             own = self.attempt.report(tenth, self.best)
-            if tenth < TENTHS and self.pruner(own, tenth, self.attempt.study.curves(self.attempt.number)):
+            self.others = self.others or self.attempt.study.curves(self.attempt.number)
+            if tenth < TENTHS and self.pruner(own, tenth, self.others):
                 raise PrunedError(f"ended after {tenth} of {TENTHS} parts: behind the others at this point")
 
 

@@ -149,6 +149,8 @@ def _groups(record: SearchRecord) -> list[ImportanceGroup]:
     groups = []
     for within in dict.fromkeys(item.within for item in record.importance):
         items: list[Importance] = [item for item in record.importance if item.within == within]
+        if len(items) < 2:
+            continue  # a single setting explains all that there is
         title = f"Among trials with {wording.rung_name(within.partition('=')[2]).lower()}" if within else "Among all trials"
         bars = [(_setting(item.path), round(100 * item.share, 1)) for item in items]
         groups.append(ImportanceGroup(title=title, num_trials=items[0].num_trials, bars=bars))
