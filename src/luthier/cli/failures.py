@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -14,6 +15,7 @@ from luthier.cli.command import unknown_flag
 from luthier.core.seat import Seat, taken_seat
 from luthier.errors import LuthierError, ResourceError, SpecError, Stopped, UsageError
 
+PASSWORD = re.compile(r"(://[^:/@\s]*:)[^\s]*@")  # of a URL
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
 
@@ -107,7 +109,8 @@ def _write_trace(error: BaseException, arguments: Sequence[str]) -> str:
     from luthier import __version__
 
     with tempfile.NamedTemporaryFile("w", prefix="luthier-", suffix=".log", delete=False, encoding="utf-8") as file:
-        file.write(f"luthier {__version__}, Python {sys.version}\nluthier {' '.join(arguments)}\n\n")
+        command = PASSWORD.sub(r"\1***@", " ".join(arguments))
+        file.write(f"luthier {__version__}, Python {sys.version}\nluthier {command}\n\n")
         traceback.print_exception(error, file=file)
     return file.name
 
