@@ -12,7 +12,7 @@ was lowest at a fiftieth of a good rate (docs/lab-notebook.md).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -198,10 +198,11 @@ def read_curve(rates: Sequence[float], losses: Sequence[float]) -> RangeCurve:
     return RangeCurve(rates=rates, losses=losses, smoothed=smoothed, lowest=rates[lowest], steepest=rates[steepest])
 
 
-def with_rate(settings: FitSettings, rate: float) -> Mapping[str, float]:
-    """The rates of blocks and head when the one that was tested becomes `rate`: their ratio stays."""
+def with_rate(settings: FitSettings, rate: float) -> FitSettings:
+    """The settings when the rate that was tested becomes `rate`: those of blocks and head keep their ratio."""
     factor = rate / _reference(settings)
-    return {
-        "learning_rate": settings.learning_rate * factor,
-        "head_learning_rate": settings.head_learning_rate * factor,
-    }
+    return replace(
+        settings,
+        learning_rate=settings.learning_rate * factor,
+        head_learning_rate=settings.head_learning_rate * factor,
+    )

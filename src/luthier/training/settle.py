@@ -3,7 +3,6 @@
 What was settled is kept beside the states of the training, so that a run that goes on, and a refit, use the same.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from luthier.training.model import TunedModel
 from luthier.training.preflight import SelfTest
 from luthier.training.step import Loss
 from luthier.training.unfreezing import starting
+from luthier.training.worst import try_worst
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,7 @@ class Settled:
     """
 
     micro_batch: int
+    recompute: str
     learning_rate: float
     head_learning_rate: float
     decisions: tuple[Decision[Any], ...] = ()
@@ -40,6 +41,7 @@ class Settled:
         return replace(
             settings,
             micro_batch=self.micro_batch,
+            recompute=self.recompute,
             learning_rate=self.learning_rate,
             head_learning_rate=self.head_learning_rate,
         )
@@ -90,13 +92,42 @@ class Opening:
 
         Raises:
             PreflightError: the training would be worthless.
+            ResourceError: not even one row fits into memory.
             DivergedError: no rate is small enough.
         """
         train, _ = parts
-        if self.self_test is not None and supervision.processes.is_main:
-            self.self_test.run(model, rung, train, settings, loss=loss, supervision=supervision)
-        if not self.finds_rate:
-            return settings
+        if self.self_test is not None:
+            with model.tuning(rung.boundary, rung.moves) as trainable, starting(model, train):
+                settings = try_worst(model, trainable, parts, settings, loss=loss, supervision=supervision)
+            if supervision.processes.is_main:
+                self.self_test.run(model, rung, train, settings, loss=loss, supervision=supervision)
+        decisions: tuple[Decision[Any], ...] = ()
+        if self.finds_rate:
+            found = self._find_rate(model, rung, train, settings, loss=loss, supervision=supervision)
+            settings, decisions = with_rate(settings, found.value), (found,)
+        self._keep(
+            rung,
+            Settled(
+                micro_batch=settings.micro_batch,
+                recompute=settings.recompute,
+                learning_rate=settings.learning_rate,
+                head_learning_rate=settings.head_learning_rate,
+                decisions=decisions,
+            ),
+            supervision,
+        )
+        return settings
+
+    def _find_rate(
+        self,
+        model: TunedModel,
+        rung: Rung,
+        train: TrainingRows,
+        settings: FitSettings,
+        *,
+        loss: Loss,
+        supervision: Supervision,
+    ) -> Decision[float]:
         with model.tuning(rung.boundary, rung.moves) as trainable, starting(model, train):
             decision = choose_learning_rate(
                 model,
@@ -110,9 +141,7 @@ class Opening:
             )
         decision = replace(decision, evidence={"rung": rung.name, **decision.evidence})
         supervision.observer.decided(decision)
-        rates: Mapping[str, float] = with_rate(settings, decision.value)
-        self._keep(rung, Settled(micro_batch=settings.micro_batch, decisions=(decision,), **rates), supervision)
-        return self.settled[rung.name].applied(settings)
+        return decision
 
     def _keep(self, rung: Rung, settled: Settled, supervision: Supervision) -> None:
         self.settled[rung.name] = settled

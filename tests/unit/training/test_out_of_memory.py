@@ -30,6 +30,7 @@ from luthier.training.dropout import set_dropout
 from luthier.training.fit_settings import FitSettings
 from luthier.training.loop import Objective, Supervision, fit, predict_rows
 from luthier.training.model import TunedModel
+from luthier.training.worst import longest_rows, try_worst
 
 Make = Callable[..., TunedModel]
 ERRORS: list[BaseException] = [
@@ -204,6 +205,34 @@ def test_other_errors_are_not_taken_for_short_memory(make_model: Make, part: Tra
         train(model, part, settings)
 
 
+def test_the_longest_rows_are_tried_before_the_first_step(make_model: Make, part: TrainingRows, settings: FitSettings) -> None:
+    """Memory for four rows: the training begins in pieces of four, and everything is as it was."""
+    model, events, sizes = make_model(), [], []
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def fails(place: str, rows: int) -> None:
+        sizes.append(rows)
+        if rows > 4:
+            raise ERRORS[1]
+
+    supervision = Supervision(observer=Quiet(), record=events.append, stop=StopRequest())
+    with model.tuning(1) as trainable, short_memory(model, fails):
+        found = try_worst(model, trainable, (part, part), settings, loss=cross_entropy, supervision=supervision)
+    assert (found.micro_batch, found.batch_size) == (4, 16)
+    assert [event["step"] for event in events] == [0, 0]
+    assert sizes[0] == 16
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    longest = part.lengths[longest_rows(part, 16)]
+    assert longest.min() >= np.sort(part.lengths)[-16]
+
+
+def test_what_fits_changes_nothing(make_model: Make, part: TrainingRows, settings: FitSettings) -> None:
+    model = make_model()
+    supervision = Supervision(observer=Quiet(), record=lambda event: None, stop=StopRequest())
+    with model.tuning(1) as trainable:
+        assert try_worst(model, trainable, (part, part), settings, loss=cross_entropy, supervision=supervision) == settings
+
+
 LIMITED = """
 import resource, sys
 import numpy as np, torch
@@ -219,6 +248,7 @@ from luthier.testing.fitting import SHORT_FIT
 from luthier.training.data import TrainingRows
 from luthier.training.loop import Objective, Supervision, fit
 from luthier.training.model import TunedModel
+from luthier.training.worst import longest_rows, try_worst
 
 def cross_entropy(outputs, targets):
     return LossSum(sum=torch.nn.functional.cross_entropy(outputs, targets, reduction="sum"), weight=float(len(targets)))
