@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -31,7 +32,7 @@ def test_a_rate_that_was_found_is_remembered_with_its_reason(
     supervision = Supervision(observer=Quiet(), record=lambda event: None, stop=StopRequest())
     found = opening.settle(model, rung, (part, part), settings, loss=cross_entropy, supervision=supervision)
     assert found.learning_rate != settings.learning_rate
-    assert found.head_learning_rate / found.learning_rate == settings.head_learning_rate / settings.learning_rate
+    assert found.head_learning_rate / found.learning_rate == pytest.approx(settings.head_learning_rate / settings.learning_rate)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     again = Opening(finds_rate=True, file=opening.file)
     again.remember()
