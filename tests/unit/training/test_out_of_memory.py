@@ -61,12 +61,13 @@ class Short(torch.autograd.Function):
 
 
 @contextmanager
-def short_memory(model: TunedModel, fails: Callable[[str, int], None]) -> Iterator[None]:
-    """Inside the block, `fails(where, rows)` is called in each pass through the last block, and may raise."""
+def short_memory(model: TunedModel, fails: Callable[[str, int], None], *, scoring: bool = False) -> Iterator[None]:
+    """Inside the block, `fails(where, rows)` is called in each training pass (or each pass) through the last block."""
 
     def forward(module: Any, given: Any, output: Any) -> Any:
         hidden = output if isinstance(output, Tensor) else output[0]
-        fails("forward", len(hidden))
+        if scoring or torch.is_grad_enabled():
+            fails("forward", len(hidden))
         passed = Short.apply(hidden, fails) if hidden.requires_grad else hidden
         return passed if isinstance(output, Tensor) else (passed, *output[1:])
 
@@ -177,7 +178,7 @@ def test_with_dropout_it_is_the_training_in_smaller_pieces_to_the_bit(
 def test_an_evaluation_is_cut_where_it_does_not_fit(make_model: Make, part: TrainingRows, settings: FitSettings) -> None:
     model = make_model()
     expected = predict_rows(model, part, settings)
-    with short_memory(model, above(3, ERRORS[1], "forward")):
+    with short_memory(model, above(3, ERRORS[1], "forward"), scoring=True):
         found = predict_rows(model, part, settings)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -186,7 +187,7 @@ def test_a_row_that_does_not_fit_ends_the_run_with_a_remedy(
     make_model: Make, part: TrainingRows, settings: FitSettings
 ) -> None:
     model = make_model()
-    with short_memory(model, above(0, ERRORS[1], "forward")):
+    with short_memory(model, above(0, ERRORS[1], "forward"), scoring=True):
         with pytest.raises(ResourceError) as training:
             train(model, part, settings)
         with pytest.raises(ResourceError) as scoring:
