@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +22,8 @@ from luthier.errors import SpecError, Stopped
 from luthier.features.passes import PassSettings, compute_features, to_device
 from luthier.models.heads import LinearHead
 from luthier.pipeline import Run
+from luthier.pipeline.planning import plan
+from luthier.spec import build_spec
 from luthier.tasks.protocol import LossSum
 from luthier.testing.backbones import tiny_backbone
 from luthier.testing.fitting import SHORT_FIT
@@ -174,3 +177,10 @@ def test_an_optimizer_with_rates_of_its_own_says_so(tickets: Path, text_model: P
     events = [json.loads(line) for line in (run.folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
     (started,) = [event for event in events if event["event"] == "rung_started"]
     assert started["learning_rate"] == decision["value"]["top-blocks:1"] > 1e-3
+
+
+def test_the_plan_counts_the_weights_of_an_adapter(tickets: Path, text_model: Path) -> None:
+    asked = {**TEXT_RUN, "target": "topic", "model": str(text_model), "method": "lora:2:1"}
+    made = plan(build_spec(str(tickets), **asked))
+    said = next(what for name, what, _ in made.steps if name == "train lora:2:1")
+    assert re.search(r", [1-9][0-9,]* weights$", said)

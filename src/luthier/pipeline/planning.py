@@ -104,7 +104,8 @@ def _describe(spec: TuneSpec, chosen: Chosen, rung: Rung) -> str:
     steps = max(1, round(epochs_of(spec, chosen, rung) * math.ceil(len(chosen.parts["train"]) / spec.training.batch_size)))
     moving = count_moving(chosen.backbone, rung)
     share = f"{trained_share(chosen, rung):.0%} of the blocks" if rung.boundary else "every block"
-    return f"at most {steps:,} steps of {spec.training.batch_size}; {share}, {moving / 1e6:.1f} million weights"
+    weights = f"{moving / 1e6:.1f} million weights" if moving >= 1e6 else count_of(moving, "weight")
+    return f"at most {steps:,} steps of {spec.training.batch_size}; {share}, {weights}"
 
 
 def disk_bytes(chosen: Chosen, store: Decision[str]) -> int:
