@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from luthier.models.backbone import Backbone
     from luthier.package.model import Model
     from luthier.pipeline import CheckResult, Run, Search
+    from luthier.pipeline.search_spec import SearchSpec
 
 Sources = str | Path | Sequence[str | Path] | TuneSpec
 
@@ -105,6 +106,8 @@ def search(
     *,
     resume: str | Path | None = None,
     observer: Observer | None = None,
+    cluster: str | None = None,
+    workers: int | None = None,
     **settings: object,
 ) -> "Search":
     """Try many settings in one study, and train the best of them once more as a whole run.
@@ -116,6 +119,8 @@ def search(
         sources: Files and folders with the data, or one YAML file of a search.
         resume: The folder of a search that was stopped or killed, or that others are at work on: then no sources.
         observer: Is told what happens; nobody by default.
+        cluster: Take trials on a Ray cluster: `auto` for one of its own on this machine, or HOST:PORT.
+        workers: How many take trials there at the same time; by default one on each node.
         settings: The keys of the spec by their last word, and those of the section `search`: `trials=50`, `sampler="gp"`.
 
     Returns:
@@ -124,7 +129,6 @@ def search(
     Raises:
         LuthierError: something is wrong with the settings, the data or the model; each subclass says what.
     """
-    from luthier import pipeline
     from luthier.core.process import wait_without_spinning
     from luthier.pipeline.search_spec import search_file, search_of
     from luthier.pipeline.searching import resumed_search
@@ -133,13 +137,25 @@ def search(
     given = [Given(written=name, value=value, style="keyword") for name, value in settings.items()]
     if resume is not None:
         asked = resumed_search(Path(resume), search_of(given).settings)
-        return pipeline.search(asked, observer=observer, resumes=True)
+        return _search(asked, observer, cluster, workers, resumes=True)
     names = [sources] if isinstance(sources, str | Path) else list(sources)
     specs = [Path(name) for name in names if str(name).endswith((".yaml", ".yml"))]
     first, where = search_file(specs[0]) if specs else ([], None)
     data = [str(name) for name in names if Path(name) not in specs]
     first += [Given(written="sources", value=data)] if data else []
-    return pipeline.search(search_of([*first, *given], where=where), observer=observer)
+    return _search(search_of([*first, *given], where=where), observer, cluster, workers, resumes=False)
+
+
+def _search(
+    asked: "SearchSpec", observer: Observer | None, cluster: str | None, workers: int | None, *, resumes: bool
+) -> "Search":
+    from luthier import pipeline
+
+    if cluster is None:
+        return pipeline.search(asked, observer=observer, resumes=resumes)
+    from luthier.cluster.searching import search_on_cluster
+
+    return search_on_cluster(asked, cluster, workers=workers, observer=observer, resumes=resumes)
 
 
 def check(sources: Sources, *, fast: bool = False, observer: Observer | None = None, **settings: object) -> "CheckResult":
@@ -199,5 +215,5 @@ _FAST = Parameter("fast", Parameter.KEYWORD_ONLY, default=False)
 _CLUSTER = Parameter("cluster", Parameter.KEYWORD_ONLY, default=None)
 _WORKERS = Parameter("workers", Parameter.KEYWORD_ONLY, default=None)
 tune.__signature__ = _signature(_OBSERVER, _BACKBONE, _CLUSTER, _WORKERS)  # type: ignore[attr-defined]
-search.__signature__ = _signature(_RESUME, _OBSERVER, keys=(*search_keys(), *settable_keys()))  # type: ignore[attr-defined]
+search.__signature__ = _signature(_RESUME, _OBSERVER, _CLUSTER, _WORKERS, keys=(*search_keys(), *settable_keys()))  # type: ignore[attr-defined]
 check.__signature__ = _signature(_FAST, _OBSERVER)  # type: ignore[attr-defined]

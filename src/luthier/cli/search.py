@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from luthier.cli.cluster import cluster_options, refuse_lonely_flags
 from luthier.cli.command import GroupedOption, Verb
 from luthier.cli.console import Watch
 from luthier.cli.options import PANELS, SEARCH_PANELS, output_options, search_from_flags, set_option, setting_options
@@ -30,11 +31,14 @@ def run(
     assignments: Sequence[str],
     plan: bool,
     resume: str | None,
+    cluster: str | None,
+    workers: int | None,
     as_json: bool,
     quiet: bool,
     **settings: object,
 ) -> int:
     """Search, go on with `resume`, or with `plan` only say what would happen; `settings` are the flags made from the spec."""
+    refuse_lonely_flags(cluster, workers, plan=plan)
     given = {name: value for name, value in settings.items() if value not in (None, ())}
     if not (sources or assignments or given or resume):
         click.echo(VERB.get_short_help(click.get_current_context()))
@@ -48,12 +52,20 @@ def run(
             asked = _asked(sources, assignments, given, resume)
             if plan:
                 return _plan(asked, watch, as_json=as_json)
-            from luthier import pipeline
-
-            done = pipeline.search(asked, observer=watch, resumes=resume is not None)
+            done = _search(asked, watch, resumes=resume is not None, cluster=cluster, workers=workers)
     finally:
         watch.close()
     return _tell(done, watch, as_json=as_json)
+
+
+def _search(asked: "SearchSpec", watch: Watch, *, resumes: bool, cluster: str | None, workers: int | None) -> "Search":
+    from luthier import pipeline
+
+    if cluster is None:
+        return pipeline.search(asked, observer=watch, resumes=resumes)
+    from luthier.cluster.searching import search_on_cluster
+
+    return search_on_cluster(asked, cluster, workers=workers, observer=watch, resumes=resumes)
 
 
 def _asked(sources: Sequence[str], assignments: Sequence[str], given: dict[str, object], resume: str | None) -> "SearchSpec":
@@ -144,6 +156,7 @@ VERB = Verb(
     params=[
         click.Argument(["sources"], nargs=-1, metavar="SOURCE..."),
         *setting_options((*SEARCH_PANELS, *PANELS)),
+        *cluster_options("Take trials on a Ray cluster", "Workers of the cluster that take trials at the same time"),
         GroupedOption(
             ["--plan"], is_flag=True, help="Say what would vary, what it would cost and what is doubtful; do nothing"
         ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from luthier.cli.cluster import cluster_options, refuse_lonely_flags
 from luthier.cli.command import GroupedOption, Verb
 from luthier.cli.console import Watch
 from luthier.cli.options import PANELS, output_options, set_option, setting_options, spec_from_flags
@@ -66,10 +67,7 @@ def run(
     **settings: object,
 ) -> int:
     """Tune, go on with `resume`, or with `plan` only say what would happen; `settings` are the flags made from the spec."""
-    if workers is not None and cluster is None:
-        raise UsageError("--workers says how many processes a cluster starts.", remedy=f"--cluster auto --workers {workers}")
-    if cluster is not None and plan:
-        raise UsageError("--plan measures this machine, and cannot know the cluster's.", remedy="--plan without --cluster")
+    refuse_lonely_flags(cluster, workers, plan=plan)
     place = Place(cluster=cluster, workers=workers)
     given = [*sources, *assignments, *(value for value in settings.values() if value not in (None, ()))]
     if resume is not None:
@@ -191,14 +189,7 @@ VERB = Verb(
             ["--plan"], is_flag=True, help="Say what would happen, what it would cost and what is doubtful; do nothing"
         ),
         GroupedOption(["--resume"], metavar="RUN", help="Go on with the unfinished run in this folder, to the same weights"),
-        GroupedOption(
-            ["--cluster"],
-            metavar="auto|ADDRESS",
-            help="Train on a Ray cluster: of one's own on this machine (auto), or the one at HOST:PORT",
-        ),
-        GroupedOption(
-            ["--workers"], type=click.IntRange(1), help="Processes of the cluster that share every step (default: one a node)"
-        ),
+        *cluster_options("Train on a Ray cluster", "Processes of the cluster that share every step"),
         set_option(),
         *output_options(),
     ],
