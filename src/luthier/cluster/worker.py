@@ -97,5 +97,5 @@ def _tune(what: str, job: Mapping[str, Any], observer: Observer) -> None:
         pipeline.resume(Path(job["folder"]), observer=observer)
     elif what == "begin":
         spec = parse_spec(job["spec"])
-        threads = spec.training.threads or job["threads"]
+        threads = spec.training.threads or job["threads"] * taken_seat().local_count
         pipeline.tune(spec.with_values({"training.threads": threads}), observer=observer)

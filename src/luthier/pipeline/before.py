@@ -14,7 +14,6 @@ from luthier.core.decision import Decision
 from luthier.core.environment import cache_folder
 from luthier.core.process import Cost, Stopwatch
 from luthier.core.progress import Observer
-from luthier.core.seat import taken_seat
 from luthier.core.storage import format_bytes
 from luthier.errors import ResourceError
 from luthier.evaluation.display import format_score
@@ -158,7 +157,7 @@ def choose_store(
             "transformers": version("transformers"),
             "processor": chosen.processor.fingerprint(),
             "device": chosen.device.partition(":")[0],
-            "threads": chosen.threads * taken_seat().local_count,
+            "threads": chosen.threads,
             "view": 0,
         },
         root=cache_folder() / "store",

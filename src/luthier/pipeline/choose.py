@@ -49,6 +49,7 @@ class Chosen:
         rows: Raw inputs (texts, paths).
         inputs: Encoded inputs.
         targets: Label indices; -1 for labels that train does not have.
+        threads: Of this machine; its processes share them.
         weights_key: What features computed by this backbone are found again by.
     """
 
@@ -66,6 +67,11 @@ class Chosen:
     threads: int
     weights_key: str
     decisions: Sequence[Decision[Any]]
+
+    @property
+    def own_threads(self) -> int:
+        """The threads of this process while the others on its machine work too."""
+        return max(1, self.threads // taken_seat().local_count)
 
 
 def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | None, observer: Observer) -> Chosen:

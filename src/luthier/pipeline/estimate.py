@@ -52,7 +52,7 @@ class Rates:
 
 def measure_rates(spec: TuneSpec, task: Task, chosen: Chosen, *, trains: bool) -> Rates:
     """Time the pass and, if some rung trains blocks, a training step; on copies, so that nothing of the run changes."""
-    torch.set_num_threads(chosen.threads)
+    torch.set_num_threads(chosen.own_threads)
     forward = _time_pass(chosen)
     step, saved = _time_step(spec, task, chosen) if trains else (0.0, 0.0)
     return Rates(forward_seconds=forward, step_seconds=step, saved_bytes=saved)

@@ -54,7 +54,7 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
             processes = held.enter_context(joined(seat, device=spec.training.device))
             chosen = same_work(choose_model(spec, prepared, backbone=backbone, observer=observer), processes)
             rungs = choose_rungs(spec, chosen)
-            torch.set_num_threads(chosen.threads)
+            torch.set_num_threads(chosen.own_threads)
 
             settled = resolved_spec(spec, prepared, chosen)
             origin = describe_origin(settled, chosen)

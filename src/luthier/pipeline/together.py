@@ -12,7 +12,6 @@ from torch import Tensor
 
 from luthier import __version__
 from luthier.core.records import from_plain
-from luthier.core.seat import taken_seat
 from luthier.evaluation.card import EvidenceCard
 from luthier.evaluation.records import Metrics
 from luthier.features.probe import LinearLayer, Probe
@@ -44,11 +43,11 @@ def same_work(chosen: Chosen, processes: Processes) -> Chosen:
 @contextmanager
 def working_alone(chosen: Chosen) -> Iterator[None]:
     """Inside the block this process has the threads of all processes on its machine: they wait for it."""
-    torch.set_num_threads(chosen.threads * taken_seat().local_count)
+    torch.set_num_threads(chosen.threads)
     try:
         yield
     finally:
-        torch.set_num_threads(chosen.threads)
+        torch.set_num_threads(chosen.own_threads)
 
 
 def share_probe(probe: Probe | None, processes: Processes) -> Probe:

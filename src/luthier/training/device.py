@@ -72,17 +72,17 @@ def cpu_has_bfloat16() -> bool:
 
 
 def choose_threads(number: int | None, *, seat: Seat = ONLY_SEAT) -> Decision[int]:
-    """The threads asked for, by flag or by OMP_NUM_THREADS; else one for each core, shared among this machine's processes."""
+    """The threads that this machine's processes share: those asked for, or one for each core; OMP_NUM_THREADS is for each."""
+    shared = f", shared by the {seat.local_count} processes on this machine" if seat.count > 1 else ""
     if number is not None:
-        return Decision(name="threads", value=number, reason="as asked")
+        return Decision(name="threads", value=number, reason=f"as asked{shared}")
     # torchrun sets one thread where nobody has said anything: of several processes that number says nothing.
     least = 1 if seat.count > 1 else 0
     if (said := os.environ.get("OMP_NUM_THREADS", "")).isdigit() and int(said) > least:
-        return Decision(name="threads", value=int(said), reason="OMP_NUM_THREADS says so", override="--threads")
-    reason = "the cores this process may use"
-    if seat.count > 1:
-        reason += f", shared among the {seat.local_count} processes on this machine"
-    return Decision(name="threads", value=max(1, usable_cores() // seat.local_count), reason=reason, override="--threads")
+        value = int(said) * seat.local_count
+        return Decision(name="threads", value=value, reason=f"OMP_NUM_THREADS says so{shared}", override="--threads")
+    reason = f"the cores this process may use{shared}"
+    return Decision(name="threads", value=usable_cores(), reason=reason, override="--threads")
 
 
 def autocast(device: str, precision: str) -> Any:

@@ -102,7 +102,9 @@ class TrainingSettings(Settings):
     store: Literal["auto", "off", "float32", "bfloat16", "int8"] = Field(
         "auto", description="Precision in which what frozen blocks compute is kept on disk; off computes it again in each epoch"
     )
-    threads: int | None = Field(None, ge=1, description="CPU threads (default: the cores this process may use)")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads, shared by all processes on a machine (default: its cores)"
+    )
     refit: bool = Field(False, description="After choosing, train the winner on train and validation together")
 
     @property
