@@ -183,12 +183,12 @@ def parse_spec(text: str, *, name: str = "spec") -> TuneSpec:
         >>> parse_spec("sources: [tickets.csv]\\nmodel: minilm").model.name
         'minilm'
     """
-    return spec_of(read_given(parse_yaml(text, name=name), name))
+    return spec_of(read_given(parse_yaml(text, name=name, whole=[key.path for key in all_keys()]), name))
 
 
 def given_by_file(path: Path) -> list[Given]:
     """The values of a YAML file, not checked yet."""
-    return read_given(read_yaml(path), str(path))
+    return read_given(read_yaml(path, whole=[key.path for key in all_keys()]), str(path))
 
 
 def read_given(items: Sequence[YamlValue], name: str) -> list[Given]:
@@ -337,6 +337,10 @@ def _not_permitted(key: Key, item: Given) -> SpecError:
         return SpecError(
             f"{item.where}the spec has format version {item.value}; this Luthier reads version 1.",
             remedy="pip install --upgrade luthier",
+        )
+    if isinstance(item.value, Mapping):
+        return SpecError(
+            f"{item.where}{key.path} is a space, not a value: that is for a search.", remedy="luthier search, or one value"
         )
     shown = f"'{item.value}'" if isinstance(item.value, str) else f"{item.value}"
     members = _members(key)
