@@ -185,6 +185,9 @@ def working(tickets: Path, asked: dict[str, object], tmp_path: Path) -> Iterator
     yield process
     process.kill()
     process.wait()
+    for stream in (process.stdout, process.stderr):
+        assert stream is not None
+        stream.close()
 
 
 def test_the_command_goes_on_after_kill_9_and_two_processes_never_share_a_folder(
