@@ -81,6 +81,8 @@ def refuse_address(url: str) -> None:
         MissingExtraError: the driver is not installed.
     """
     try:
+        if "@" in (make_url(url).host or ""):
+            raise ValueError("an @ in a user's name or password is written %40")
         make_url(url).get_dialect().import_dbapi()
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise UsageError(
