@@ -344,7 +344,7 @@ def _not_permitted(key: Key, item: Given) -> SpecError:
         )
     shown = f"'{item.value}'" if isinstance(item.value, str) else f"{item.value}"
     members = _members(key)
-    guess = nearest_name(str(item.value), members)
+    guess = _nearest_member(str(item.value), members)
     expected = either(members) if members else key.expected
     hint = f" Did you mean '{guess}'?" if guess else ""
     value = guess or (write_scalar(key.default) if key.default not in (None, ()) else "")
@@ -352,6 +352,13 @@ def _not_permitted(key: Key, item: Given) -> SpecError:
     join = {"path": ": ", "keyword": "=", "flag": " "}[item.style]
     remedy = f"{name}{join}{value}" if value else f"leave {name} out, which means: {_what_default_means(key)}"
     return SpecError(f"{item.where}{name} is {shown}; expected {expected}.{hint}", remedy=remedy)
+
+
+def _nearest_member(value: str, members: Sequence[str]) -> str | None:
+    """The member most like a value, with the argument that was given: `lora:8` for `loar:8`."""
+    word, colon, argument = value.partition(":")
+    guess = nearest_name(word, members)
+    return f"{guess}{colon}{argument}" if guess else None
 
 
 def _what_default_means(key: Key) -> str:

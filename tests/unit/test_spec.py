@@ -86,7 +86,7 @@ def test_every_keyword_reaches_its_key() -> None:
 
 
 def test_keywords_of_tune_are_the_keys_of_the_spec() -> None:
-    own = {"sources", "observer", "backbone"}
+    own = {"sources", "observer", "backbone", "cluster", "workers"}
     assert set(inspect.signature(luthier.tune).parameters) - own == {key.keyword for key in settable_keys()}
 
 
@@ -150,6 +150,7 @@ def test_an_argument_that_makes_no_sense_is_told_with_everything_else() -> None:
     ("setting", "value", "problem"),
     [
         ("method", "prob", "probe or top-blocks. Did you mean 'probe'?"),
+        ("method", "loar:8", "Did you mean 'lora:8'?"),
         ("schedule", "linaer", "Did you mean 'linear'?"),
         ("task", "text-clasification", "Did you mean 'text-classification'?"),
     ],
