@@ -7,7 +7,7 @@ draws, whatever the number of classes.
 Source: Efron & Tibshirani, An Introduction to the Bootstrap, 1993; units as clusters: Davison & Hinkley, 1997, section 3.8.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -81,14 +81,32 @@ def unit_sums(predictions: Predictions, measure: Measure, units: Int[np.ndarray,
     from scipy import sparse
 
     num_rows = predictions.table.num_rows
-    step = max(1, _SLICE_ELEMENTS // (3 * len(predictions.labels) + 3))
-    parts = [
-        sparse.csr_array(measure.stats(replace(predictions, table=predictions.table.slice(start, step))))
-        for start in range(0, num_rows, step)
-    ]
+    parts = [sparse.csr_array(measure.stats(part)) for part in slices_of(predictions)]
     stats = sparse.vstack(parts, format="csr")
     members = sparse.csr_array((np.ones(num_rows), (units, np.arange(num_rows))), shape=(int(units.max()) + 1, num_rows))
     return members @ stats
+
+
+def slices_of(predictions: Predictions) -> Iterator[Predictions]:
+    """The predictions in pieces whose statistics are small, whatever the measure, in order; at least one."""
+    step = max(1, _SLICE_ELEMENTS // (3 * len(predictions.labels) + 3))
+    for start in range(0, max(1, predictions.table.num_rows), step):
+        yield replace(predictions, table=predictions.table.slice(start, step))
+
+
+def summed_stats(stats: Callable[[Predictions], Float[np.ndarray, "n k"]], predictions: Predictions) -> Float[np.ndarray, " k"]:
+    """The sum of every example's statistics, which are never all in memory.
+
+    To the bit the sum of all at once: what has been summed so far is added to the first row of the next piece.
+    """
+    summed: Float[np.ndarray, " k"] | None = None
+    for part in slices_of(predictions):
+        found = np.asarray(stats(part), dtype=np.float64)
+        if summed is not None:
+            found[0] += summed
+        summed = found.sum(axis=0)
+    assert summed is not None
+    return np.asarray(summed)
 
 
 def resample(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from luthier.core.rows import slices_of
 from luthier.evaluation.bootstrap import bootstrap_weights
 from luthier.evaluation.predictions import UNSEEN, prediction_indices, prob_matrix, target_indices, unit_indices
 from luthier.evaluation.records import Predictions
@@ -80,18 +81,22 @@ def best_temperature(predictions: Predictions) -> float:
     from scipy.optimize import minimize_scalar
 
     targets = target_indices(predictions)
-    known = targets != UNSEEN
-    # float32's smallest normal number keeps the logarithm finite without changing any stored probability.
-    logits = np.log(np.maximum(prob_matrix(predictions)[known].astype(np.float64), np.finfo(np.float32).tiny))
-    rows = np.arange(len(logits))
+    known = np.flatnonzero(targets != UNSEEN)
+    probs = prob_matrix(predictions)
 
     def loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        top = scaled.max(axis=1)
-        total = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
-        return float((total - scaled[rows, targets[known]]).mean())
+        losses = np.empty(len(known))
+        for part in slices_of(probs):
+            rows = known[part]
+            # float32's smallest normal number keeps the logarithm finite without changing any stored probability.
+            logits = np.log(np.maximum(probs[rows].astype(np.float64), np.finfo(np.float32).tiny))
+            scaled = logits / np.exp(log_temperature)
+            top = scaled.max(axis=1)
+            total = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
+            losses[part] = total - scaled[np.arange(len(rows)), targets[rows]]
+        return float(losses.mean())
 
-    if not len(logits):
+    if not len(known):
         return 1.0
     limit = float(np.log(20))
     return float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x))

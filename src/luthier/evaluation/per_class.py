@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
+from luthier.evaluation.bootstrap import summed_stats
 from luthier.evaluation.measures.class_counts import ClassCounts, class_count_stats
 from luthier.evaluation.predictions import UNSEEN, prediction_indices, target_indices
 from luthier.evaluation.records import Predictions
@@ -39,7 +40,7 @@ class ConfusedPair:
 
 def class_scores(predictions: Predictions) -> list[ClassScore]:
     """Precision, recall and F1 of each label, in the order of the labels; 0 / 0 is 0."""
-    summed = class_count_stats(predictions).sum(axis=0).reshape(3, -1)
+    summed = summed_stats(class_count_stats, predictions).reshape(3, -1)
     counts = ClassCounts(right=summed[0], predicted=summed[1], actual=summed[2])
     precision, recall, f1 = counts.precision(), counts.recall(), counts.f1()
     return [

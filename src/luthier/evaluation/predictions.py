@@ -13,11 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
+from luthier.core.rows import finite_rows
 from luthier.core.storage import atomic_path
 from luthier.errors import DataError
 from luthier.evaluation.records import Predictions
 
 UNSEEN = -1
+GROUP_BYTES = 16 << 20
 _METADATA_KEY = b"luthier"
 _PER_MODEL = ("prediction", "probs")
 
@@ -79,7 +81,7 @@ def _check_arrays(
         )
     if len(set(example_ids)) != len(example_ids):
         raise DataError("Two examples have the same example_id.", remedy="make ids from source file and row number")
-    bad = np.flatnonzero(~np.isfinite(probs).all(axis=1))
+    bad = np.flatnonzero(~finite_rows(probs))
     if len(bad):
         raise DataError(
             f"The probabilities of {len(bad)} examples are not finite; first: {example_ids[bad[0]]}.",
@@ -109,7 +111,8 @@ def _indices(predictions: Predictions, column: str) -> Int[np.ndarray, " N"]:
 
 def prob_matrix(predictions: Predictions) -> Float[np.ndarray, "N C"]:
     """The probabilities as a float32 matrix, one column per label."""
-    column = predictions.table["probs"].combine_chunks()
+    column = predictions.table["probs"]
+    column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies even a single chunk
     return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(-1, len(predictions.labels))
 
 
@@ -165,7 +168,13 @@ def write_predictions(path: Path, kept: Predictions, *, others: Mapping[str, Pre
     facts = {"schema_version": 1, "labels": list(kept.labels), "others": models}
     table = table.replace_schema_metadata({_METADATA_KEY: json.dumps(facts, ensure_ascii=False).encode()})
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", row_group_size=_rows_per_group(table))
+
+
+def _rows_per_group(table: "pa.Table") -> int:
+    """How many rows are encoded at a time: what waits to be written is in memory."""
+    row_bytes = int(table.nbytes) // max(1, int(table.num_rows))
+    return max(1, GROUP_BYTES // max(1, row_bytes))
 
 
 def read_predictions(path: Path) -> dict[str, Predictions]:

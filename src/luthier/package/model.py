@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 
 from luthier.core.names import nearest_name
+from luthier.core.rows import RowBuffer
 from luthier.errors import DataError, ModelError, raise_together
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
 from luthier.models.heads import pool_for
@@ -81,7 +82,7 @@ class Model:
         if not len(rows):
             return np.zeros((0, len(self.labels)), dtype=np.float32), {}
         if not isinstance(self.processor, ImageProcessor):
-            return self.task.decode(self.outputs(self.task.encode(rows, self.processor))), {}
+            return self.decoded(self.task.encode(rows, self.processor)), {}
         return self._answer_pictures(rows, self.processor)
 
     def _answer_pictures(self, rows: Sequence[str], processor: ImageProcessor) -> tuple[np.ndarray, dict[int, str]]:
@@ -91,23 +92,29 @@ class Model:
         if there:
             reader = TolerantReader(processor)
             paths = [rows[row] for row in there]
-            probs[there] = self.task.decode(self.outputs(self.task.encode(paths, reader)))
+            probs[there] = self.decoded(self.task.encode(paths, reader))
             faults |= {row: reader.faults[path] for row, path in zip(there, paths, strict=True) if path in reader.faults}
         return np.nan_to_num(probs), faults
 
-    def outputs(self, inputs: Inputs, rows: Int[np.ndarray, " N"] | None = None) -> Float[np.ndarray, "N C"]:
-        """Outputs of the head for encoded rows (all, or those named), in their order; computed in length-sorted batches."""
+    def decoded(self, inputs: Inputs, rows: Int[np.ndarray, " N"] | None = None) -> Float[np.ndarray, "N C"]:
+        """What the task makes of the head's outputs for encoded rows (all, or those named), in their order.
+
+        Computed in length-sorted batches, and decoded batch by batch: of the outputs no more than one batch is ever kept, and
+        what is decoded is not in memory if it is large (see `RowBuffer`).
+
+        Raises:
+            ResourceError: the disk has no room for what is decoded.
+        """
         rows = np.arange(len(inputs.lengths)) if rows is None else rows
-        outputs: np.ndarray | None = None
+        decoded = RowBuffer(len(rows))
         dtype = PRECISIONS[self.precision]
         with torch.inference_mode():
             for places in batches_by_length(inputs.lengths[rows], is_media=self.description.modality != "text"):
                 state = self._backbone(to_device(inputs.batch(rows[places]), dtype=dtype, device=self.device))
                 values = self._head(pool_for(self._head, self._backbone, state)).float().cpu().numpy()
-                outputs = np.empty((len(rows), values.shape[1]), dtype=np.float32) if outputs is None else outputs
-                outputs[places] = values
-        assert outputs is not None
-        return outputs
+                decoded.put(places, self.task.decode(values))
+        assert decoded.array is not None
+        return decoded.array
 
 
 def load_model(path: str | Path, *, device: str = "auto", allow: Sequence[str] = ()) -> Model:

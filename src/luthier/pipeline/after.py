@@ -72,7 +72,7 @@ def _predict_test(prepared: Prepared, chosen: Chosen, folder: RunFolder) -> Pred
     saved = load_model(folder.path, device=chosen.device, allow=[package_of(builder)] if builder else [])
     rows = chosen.parts["test"]
     with working_alone(chosen):
-        decoded = prepared.task.decode(saved.outputs(chosen.inputs, rows))
+        decoded = saved.decoded(chosen.inputs, rows)
     return prepared.task.predictions(chosen.table.take(rows), decoded, chosen.state, prepared.dataset.schema.roles)
 
 

@@ -14,6 +14,7 @@ from luthier.core.decision import Decision
 from luthier.core.environment import cache_folder
 from luthier.core.process import Cost, Stopwatch
 from luthier.core.progress import Observer
+from luthier.core.rows import by_slices
 from luthier.core.storage import format_bytes
 from luthier.errors import ResourceError
 from luthier.evaluation.display import format_score
@@ -80,8 +81,8 @@ def measure_before(
             probe = measure_probe(spec, chosen, features)
             cost["probe"] = features.cost + watch.read()
     probe = share_probe(probe, processes)
-    test["probe"] = predictions_of(prepared, chosen, "test", probe.logits(features.pooled[chosen.parts["test"]]))
-    validation = predictions_of(prepared, chosen, "validation", probe.logits(features.pooled[chosen.parts["validation"]]))
+    test["probe"] = _predicted(prepared, chosen, probe, features, "test")
+    validation = _predicted(prepared, chosen, probe, features, "validation")
     measure = prepared.task.primary_measure
     observer.note(f"probe: {measure} {format_score(measure, score_of(validation, measure))} on validation")
     return Before(features=features, probe=probe, test=test, validation=validation, cost=cost, decisions=[decision])
@@ -247,7 +248,13 @@ def _run(
     return baseline.fit_predict([chosen.rows[row] for row in train], targets, [chosen.rows[row] for row in test], seed)
 
 
+def _predicted(prepared: Prepared, chosen: Chosen, probe: Probe, features: Features, part: str) -> Predictions:
+    """The probe's predictions of a part."""
+    return predictions_of(prepared, chosen, part, by_slices(probe.logits, features.pooled[chosen.parts[part]]))
+
+
 def predictions_of(prepared: Prepared, chosen: Chosen, part: str, outputs: Float[np.ndarray, "n C"]) -> Predictions:
     """Predictions of a part from the outputs of a head."""
     rows = chosen.table.take(chosen.parts[part])
-    return prepared.task.predictions(rows, prepared.task.decode(outputs), chosen.state, prepared.dataset.schema.roles)
+    decoded = by_slices(prepared.task.decode, outputs)
+    return prepared.task.predictions(rows, decoded, chosen.state, prepared.dataset.schema.roles)

@@ -22,6 +22,7 @@ from luthier.core.progress import Observer
 from luthier.core.records import from_plain
 from luthier.core.storage import format_bytes
 from luthier.errors import DivergedError
+from luthier.evaluation.bootstrap import summed_stats
 from luthier.evaluation.compare import paired_standard_error
 from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import Predictions
@@ -360,7 +361,7 @@ def scores_of(predictions: Predictions, measures: Sequence[str]) -> dict[str, fl
         if hasattr(item, "value_of"):
             scores[name] = float(item.value_of(predictions, np.arange(predictions.table.num_rows)))
         else:
-            scores[name] = float(item.value(np.asarray(item.stats(predictions).sum(axis=0)).reshape(-1)))
+            scores[name] = float(item.value(summed_stats(item.stats, predictions)))
     return scores
 
 

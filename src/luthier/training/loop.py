@@ -12,6 +12,7 @@ from torch import Tensor
 from luthier.core.names import count_of
 from luthier.core.process import Cost, StopRequest
 from luthier.core.progress import Observer, counted
+from luthier.core.rows import RowBuffer, finite_rows
 from luthier.errors import DivergedError, ResourceError, Stopped
 from luthier.evaluation.display import format_score
 from luthier.evaluation.records import Direction
@@ -238,7 +239,7 @@ def _look(
     )
     if outputs is None:
         return None
-    if not np.isfinite(outputs).all():
+    if not finite_rows(outputs).all():
         raise DivergedError(
             f"The model's outputs on validation are no numbers after step {course.step:,}.",
             remedy=f"--learning-rate {course.settings.learning_rate / 10:g}",
@@ -282,15 +283,16 @@ def predict_rows(
 ) -> Float[np.ndarray, "N C"] | None:
     """Outputs of the model for the rows of a part, in their order, a batch at a time; None if asked to stop meanwhile.
 
-    Each process computes every `count`-th batch, and has the outputs of all rows in the end.
+    Each process computes every `count`-th batch, and has the outputs of all rows in the end. Large ones are not in memory: see
+    `RowBuffer`.
 
     Raises:
-        ResourceError: not even one row fits into memory.
+        ResourceError: not even one row fits into memory, or the disk has no room for large outputs.
     """
     from luthier.features.passes import batches_by_length
 
     model.eval_mode()
-    outputs: np.ndarray | None = None
+    outputs = RowBuffer(len(part.rows))
     pending = list(batches_by_length(part.lengths, is_media=not part.is_padded))[processes.rank :: processes.count][::-1]
     while pending and not stop:
         places = pending.pop()
@@ -298,9 +300,8 @@ def predict_rows(
         if values is None:
             pending += [places[len(places) // 2 :], places[: len(places) // 2]]
             continue
-        outputs = np.zeros((len(part.rows), values.shape[1]), dtype=np.float32) if outputs is None else outputs
-        outputs[places] = values
-    return None if processes.any(bool(pending)) else processes.merged(outputs, len(part.rows))
+        outputs.put(places, values)
+    return None if processes.any(bool(pending)) else processes.merged(outputs.array, len(part.rows))
 
 
 def _outputs(

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from luthier.core.process import Cost
 from luthier.core.records import to_json
+from luthier.core.rows import slices_of, zero_rows
 from luthier.core.seat import MEETING_FILE, ONLY_SEAT, Seat, loopback_interface
 from luthier.errors import LostProcessError, UsageError
 
@@ -106,9 +107,10 @@ class Processes:
         if self.count == 1:
             return own
         columns = self.gather(torch.tensor([0 if own is None else own.shape[1]]))
-        rows = torch.zeros(num_rows, int(torch.cat(columns).max())) if own is None else torch.from_numpy(own)
-        self.sum_tensors([rows])
-        return rows.numpy()
+        rows = zero_rows((num_rows, int(torch.cat(columns).max()))) if own is None else own
+        for part in slices_of(rows):
+            self.sum_tensors([torch.from_numpy(rows[part])])
+        return rows
 
     def gather(self, value: Tensor) -> list[Tensor]:
         """A tensor of every process, in the order of ranks; all must have the same shape. They come on the CPU."""
