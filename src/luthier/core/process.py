@@ -83,6 +83,24 @@ def resident_memory_bytes() -> int:
         return peak_memory_bytes()
 
 
+class _AllocatorState(ctypes.Structure):
+    """`struct mallinfo2` of glibc's malloc.h."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+    ]
+
+
+def reusable_memory_bytes() -> int:
+    """What this process has freed and the C library keeps for it, in bytes (0, where the library does not say)."""
+    ask = getattr(ctypes.CDLL(None), "mallinfo2", None) if sys.platform == "linux" else None
+    if ask is None:
+        return 0
+    ask.restype = _AllocatorState
+    return int(ask().fordblks)
+
+
 def available_memory_bytes() -> int:
     """Memory that new allocations can have without swapping, in bytes (all of it, where the system does not say)."""
     try:

@@ -154,6 +154,12 @@ class ActivationStore:
             self._scales = torch.from_numpy(np.memmap(folder / "scales.bin", dtype=np.float32, mode="c", shape=(total,)))
 
     @property
+    def num_bytes(self) -> int:
+        """Size of the mapped values."""
+        scales = 0 if self._scales is None else self._scales.nbytes
+        return self._data.nbytes + scales
+
+    @property
     def is_pooled(self) -> bool:
         """Whether it holds one vector for each input, and not what enters or leaves a block."""
         return self._boundary is None

@@ -8,7 +8,7 @@ backward, and the weights' own gradient).
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
@@ -16,18 +16,19 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from luthier.core.process import resident_memory_bytes
 from luthier.core.seat import taken_seat
 from luthier.core.seeding import generator_for
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
 from luthier.pipeline.choose import Chosen
+from luthier.pipeline.train import fit_settings, loss_recipe, training_rows
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import Task
+from luthier.tasks.protocol import LossSum, Task
 from luthier.training.device import autocast
+from luthier.training.footprint import measure_footprint
 from luthier.training.ladder import default_epochs
+from luthier.training.memory import held_bytes
 from luthier.training.methods.rung import Rung
 from luthier.training.model import TunedModel
-from luthier.training.moving import count_moving
 from luthier.training.optimizer import build_groups, build_optimizer
 
 SAMPLE_ROWS = 64
@@ -42,20 +43,17 @@ class Rates:
     Attributes:
         forward_seconds: In the pass through the frozen model.
         step_seconds: In a training step of the whole network.
-        saved_bytes: What such a step keeps in memory until its backward pass.
     """
 
     forward_seconds: float
     step_seconds: float
-    saved_bytes: float
 
 
 def measure_rates(spec: TuneSpec, task: Task, chosen: Chosen, *, trains: bool) -> Rates:
     """Time the pass and, if some rung trains blocks, a training step; on copies, so that nothing of the run changes."""
     torch.set_num_threads(chosen.own_threads)
     forward = _time_pass(chosen)
-    step, saved = _time_step(spec, task, chosen) if trains else (0.0, 0.0)
-    return Rates(forward_seconds=forward, step_seconds=step, saved_bytes=saved)
+    return Rates(forward_seconds=forward, step_seconds=_time_step(spec, task, chosen) if trains else 0.0)
 
 
 def _time_pass(chosen: Chosen) -> float:
@@ -76,53 +74,31 @@ def _time_pass(chosen: Chosen) -> float:
     return seconds / max(1, units)
 
 
-def _time_step(spec: TuneSpec, task: Task, chosen: Chosen) -> tuple[float, float]:
-    """Seconds and kept bytes per unit of a step of everything, measured on rows of typical length."""
-    model = TunedModel(
-        copy.deepcopy(chosen.backbone), task.build_head(chosen.backbone.width, chosen.state, settings=spec.model.head, seed=0)
-    )
-    model = model.to(chosen.device)
+def _copied_model(spec: TuneSpec, task: Task, chosen: Chosen) -> TunedModel:
+    head = task.build_head(chosen.backbone.width, chosen.state, settings=spec.model.head, seed=0)
+    return TunedModel(copy.deepcopy(chosen.backbone), head).to(chosen.device)
+
+
+def _time_step(spec: TuneSpec, task: Task, chosen: Chosen) -> float:
+    """Seconds per unit of a step of everything, measured on rows of typical length."""
+    model = _copied_model(spec, task, chosen)
     rows = _typical_rows(chosen, spec.training.first_micro_batch)
     inputs = to_device(chosen.inputs.batch(rows), dtype=torch.float32, device=chosen.device)
     targets = torch.from_numpy(np.maximum(chosen.targets[rows], 0)).to(chosen.device)
-    seconds, saved = 0.0, _SavedBytes(model)
+    seconds = 0.0
     with model.tuning(0) as trainable:
         groups = build_groups(trainable.items(), learning_rate=0.0, weight_decay=0.0)
         optimizer = build_optimizer(groups, device=chosen.device, name=spec.training.optimizer)
         model.training_mode()
-        for step in range(2):
+        for _ in range(2):
             begin = time.perf_counter()
             optimizer.zero_grad(set_to_none=True)
-            with saved.counting(step == 0), autocast(chosen.device, chosen.precision):
+            with autocast(chosen.device, chosen.precision):
                 outputs = model(inputs)
             task.loss(outputs, targets).sum.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             seconds = time.perf_counter() - begin
-    units = max(1, units_of(chosen, rows))
-    return seconds / units, saved.num_bytes / units
-
-
-class _SavedBytes:
-    """Counts what autograd keeps for the backward pass, weights apart."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        self._seen = {value.untyped_storage().data_ptr() for value in model.state_dict().values()}
-        self.num_bytes = 0
-
-    def counting(self, wanted: bool) -> torch.autograd.graph.saved_tensors_hooks:
-        """The context in which tensors are counted."""
-        return torch.autograd.graph.saved_tensors_hooks(self._count if wanted else _unchanged, _unchanged)
-
-    def _count(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self._seen:
-            self._seen.add(storage.data_ptr())
-            self.num_bytes += storage.nbytes()
-        return tensor
-
-
-def _unchanged(tensor: Tensor) -> Tensor:
-    return tensor
+    return seconds / max(1, units_of(chosen, rows))
 
 
 def _typical_rows(chosen: Chosen, number: int) -> Int[np.ndarray, " B"]:
@@ -170,21 +146,28 @@ def trained_share(chosen: Chosen, rung: Rung) -> float:
     return 1 - rung.boundary / chosen.backbone.num_blocks
 
 
-def memory_bytes(spec: TuneSpec, chosen: Chosen, rungs: Sequence[Rung], rates: Rates) -> int:
+def memory_bytes(spec: TuneSpec, task: Task, chosen: Chosen, rungs: Sequence[Rung], *, store_bytes: int) -> int:
     """The peak: what this process holds now (program, data, weights), and the larger of the pass and of training.
 
-    Training adds to the weights: gradients, two moments of the optimizer, the best step so far and the pre-trained values of
-    what moves, copies that averages and EWC keep, and what a step of the longest rows keeps for its backward pass.
+    Training is predicted rung by rung, as the run itself does before each of them (`training/footprint.py`).
+
+    Args:
+        store_bytes: What will be stored of frozen blocks; it is mapped into memory as it is read.
     """
-    asked = spec.training
-    copies = 5 + asked.soup + bool(asked.ema_decay) + bool(asked.ewc)
     weights = sum(parameter.numel() for parameter in chosen.backbone.parameters())
-    in_pass = weights * (2 if chosen.precision == "bfloat16" else BYTES_PER_WEIGHT)
-    in_training = 0
-    longest = np.sort(chosen.inputs.lengths[chosen.parts["train"]])[-spec.training.first_micro_batch :].sum()
-    for rung in rungs:
-        moving = count_moving(chosen.backbone, rung)
-        if rung.boundary < chosen.backbone.num_blocks:
-            kept = rates.saved_bytes * float(longest) * trained_share(chosen, rung)
-            in_training = max(in_training, copies * BYTES_PER_WEIGHT * moving + round(kept))
-    return resident_memory_bytes() + max(in_pass, in_training)
+    in_pass = held_bytes(chosen.device) + weights * (2 if chosen.precision == "bfloat16" else BYTES_PER_WEIGHT)
+    peaks = [in_pass]
+    settings, recipe = fit_settings(spec, chosen), loss_recipe(spec.training, chosen)
+    rows = training_rows(chosen, chosen.parts["train"], None)
+
+    def loss(outputs: Tensor, targets: Tensor) -> LossSum:
+        return task.loss(outputs, targets, recipe=recipe)
+
+    model = _copied_model(spec, task, chosen)
+    for rung in [rung for rung in rungs if rung.boundary < chosen.backbone.num_blocks]:
+        asked = replace(settings, boundary=rung.boundary, moves=rung.moves)
+        with model.tuning(rung.boundary, rung.moves) as trainable:
+            footprint = measure_footprint(model, trainable, rows, asked, loss=loss)
+        on_top = footprint.need(asked.micro_batch) + footprint.held - BYTES_PER_WEIGHT * weights  # the run trains no copy
+        peaks.append(on_top + (store_bytes if chosen.device == "cpu" else 0))
+    return max(peaks)

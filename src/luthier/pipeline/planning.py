@@ -63,7 +63,7 @@ def plan(spec: TuneSpec, *, observer: Observer | None = None) -> Plan:
         decisions=decisions,
         findings=prepared.findings,
         steps=list(_steps(spec, chosen, rungs, rates, boundaries)),
-        memory_bytes=memory_bytes(spec, chosen, rungs, rates),
+        memory_bytes=memory_bytes(spec, prepared.task, chosen, rungs, store_bytes=int(store.evidence.get("bytes", 0))),
         disk_bytes=disk_bytes(chosen, store),
         worries=[*folder_worry(spec), *worries(prepared, chosen)],
     )

@@ -38,11 +38,13 @@ def plan_search(asked: SearchSpec, *, observer: Observer | None = None) -> Plan:
         value=count_of(len({item.path for item in varied}), "setting"),
         reason="; ".join(dict.fromkeys(map(in_words, varied))),
     )
+    stored = int(store.evidence.get("bytes", 0))
+    peak = memory_bytes(spec, prepared.task, chosen, rungs, store_bytes=stored)
     return Plan(
         decisions=[*prepared.decisions, *chosen.decisions, store, space],
         findings=prepared.findings,
         steps=_steps(asked, chosen, rates, sorted(boundaries), trials),
-        memory_bytes=memory_bytes(spec, chosen, rungs, rates) + 4 * sum(p.numel() for p in chosen.backbone.parameters()),
+        memory_bytes=peak + 4 * sum(p.numel() for p in chosen.backbone.parameters()),
         disk_bytes=disk_bytes(chosen, store),
         worries=[*folder_worry(spec), *worries(prepared, chosen)],
     )

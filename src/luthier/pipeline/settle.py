@@ -34,6 +34,7 @@ def build_opening(
         if settings.preflight
         else None,
         finds_rate=settings.learning_rate == "auto",
+        finds_micro_batch=settings.micro_batch == "auto",
         file=folder.shelf.folder / "settled.json",
     )
     if folder.is_resumed:

@@ -174,7 +174,7 @@ def make_workbench(
         predict=predict,
         measure=prepared.task.primary_measure,
         measures=prepared.task.measures,
-        settings=_fit_settings(spec, chosen),
+        settings=fit_settings(spec, chosen),
         start=head_weights(before.probe.start) if is_linear else fresh_start(spec, prepared, chosen),
         head_origin=origin,
         rates={
@@ -202,7 +202,7 @@ def loss_recipe(settings: TrainingSettings, chosen: Chosen) -> LossRecipe:
     return LossRecipe(name=settings.loss, label_smoothing=settings.label_smoothing, class_weights=weights)
 
 
-def _fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
+def fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
     """What the spec says about the loop; boundary, epochs and rates are filled in by each rung."""
     settings = spec.training
     return FitSettings(

@@ -145,7 +145,7 @@ class Trials:
         own = replace(
             bench,
             shelf=None,
-            opening=Opening(finds_rate=bench.opening.finds_rate),
+            opening=Opening(finds_rate=bench.opening.finds_rate, finds_micro_batch=bench.opening.finds_micro_batch),
             record=_forget,
             judge=judge if num_trainings == 1 else None,
         )

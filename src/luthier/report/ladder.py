@@ -34,6 +34,7 @@ class Rung:
         score: Validation score at its best step; None if the rung did not finish.
         zero_weights: How many of the head's weights an L1 penalty has made zero, of how many; None without one.
         averaged: Of how many states its weights are the mean, of how many that were tried; None where none was.
+        memory: The peak of memory that was predicted, and the one that was measured, in bytes; None where none was predicted.
         checks: (name, what was found) of the self-test before the first step; empty if it was left out.
         difference: Score minus the score of the best rung before it, with its standard error; None for the first.
     """
@@ -56,6 +57,7 @@ class Rung:
     cost: Cost | None = None
     zero_weights: tuple[int, int] | None = None
     averaged: tuple[int, int] | None = None
+    memory: tuple[int, int] | None = None
     checks: tuple[tuple[str, str], ...] = ()
 
 
@@ -95,12 +97,17 @@ def _rung(name: str, events: list[Mapping[str, Any]]) -> Rung:
         cost=from_plain(Cost, finished["cost"]) if finished.get("cost") else None,
         zero_weights=tuple(finished["zero_weights"]) if finished.get("zero_weights") else None,
         averaged=(len(soup["steps"]), soup["tried"]) if soup else None,
+        memory=_memory(finished.get("memory") or {}),
         checks=tuple((check["name"], check["found"]) for check in _last(events, "preflight").get("checks", ())),
     )
 
 
 def _moves(said: str | Mapping[str, Any]) -> str:
     return said if isinstance(said, str) else str(said["kind"])
+
+
+def _memory(said: Mapping[str, int]) -> tuple[int, int] | None:
+    return (said["predicted_bytes"], said["measured_bytes"]) if said.get("predicted_bytes") else None
 
 
 def _last(events: list[Mapping[str, Any]], kind: str) -> Mapping[str, Any]:

@@ -249,8 +249,10 @@ def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbenc
     judged = _judge(predictions, result_score, best, bench.measure, always_keep=always_keep)
     kept, reason, error = bench.processes.decided(judged)
     difference = gain_of(result_score, best.score, bench.measure) if best else None
-    sparse = {"zero_weights": zero_weights(model.head)} if settings.penalties.l1 else {}
-    bench.record({**_finished(rung, result_score, difference, error, kept, reason, done), **sparse})
+    more: dict[str, Any] = {"zero_weights": zero_weights(model.head)} if settings.penalties.l1 else {}
+    if rung.name in bench.opening.settled:
+        more["memory"] = bench.opening.memory_of(rung, settings.device)
+    bench.record({**_finished(rung, result_score, difference, error, kept, reason, done), **more})
     shown = "" if difference is None else f" ({difference:+.2%})"
     bench.observer.note(f"{rung.name}: {bench.measure} {result_score:.2%} on validation{shown}; {reason}")
     result = RungResult(

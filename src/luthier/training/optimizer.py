@@ -4,6 +4,7 @@ An optimizer is written as `name` or `name:argument` (`sgd:0.9`). The learning r
 where the user fixes none, they are multiplied by the optimizer's `rate_factor` (measured: docs/lab-notebook.md).
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,12 +34,14 @@ class Recipe:
         rate_factor: Its learning rates are this many times those of AdamW.
         decay: What `weight_decay` does under it, for people.
         build: (parameter groups, device) -> the optimizer.
+        state_size: Shape of a weight -> numbers of state that it keeps for it.
     """
 
     name: str
     rate_factor: float
     decay: str
     build: Callable[[Groups, str], "torch.optim.Optimizer"]
+    state_size: Callable[[tuple[int, ...]], int]
 
 
 MakeRecipe = Callable[[str], Recipe]
@@ -62,7 +65,8 @@ def make_adamw(argument: str) -> Recipe:
 
         return torch.optim.AdamW(list(groups), betas=BETAS, eps=EPSILON, fused=_is_fused(device))
 
-    return Recipe(name="adamw", rate_factor=1.0, decay="decoupled: matrices shrink by rate times decay a step", build=build)
+    decay = "decoupled: matrices shrink by rate times decay a step"
+    return Recipe(name="adamw", rate_factor=1.0, decay=decay, build=build, state_size=_two_moments)
 
 
 def make_adam(argument: str) -> Recipe:
@@ -83,7 +87,7 @@ def make_adam(argument: str) -> Recipe:
 
         return torch.optim.Adam(list(groups), betas=BETAS, eps=EPSILON, fused=_is_fused(device))
 
-    return Recipe(name="adam", rate_factor=1.0, decay="a part of the gradient (L2)", build=build)
+    return Recipe(name="adam", rate_factor=1.0, decay="a part of the gradient (L2)", build=build, state_size=_two_moments)
 
 
 def make_sgd(argument: str) -> Recipe:
@@ -106,7 +110,11 @@ def make_sgd(argument: str) -> Recipe:
         return torch.optim.SGD(list(groups), lr=0.0, momentum=momentum, fused=_is_fused(device))
 
     decay = "a part of the gradient (L2)"
-    return Recipe(name=f"sgd:{momentum:g}", rate_factor=FACTOR_OF_SGD, decay=decay, build=build)
+
+    def state_size(shape: tuple[int, ...]) -> int:
+        return math.prod(shape) if momentum else 0
+
+    return Recipe(name=f"sgd:{momentum:g}", rate_factor=FACTOR_OF_SGD, decay=decay, build=build, state_size=state_size)
 
 
 def make_adafactor(argument: str) -> Recipe:
@@ -129,8 +137,12 @@ def make_adafactor(argument: str) -> Recipe:
 
         return torch.optim.Adafactor(list(groups))
 
+    def state_size(shape: tuple[int, ...]) -> int:
+        size = math.prod(shape)
+        return size if len(shape) < 2 else size // shape[-1] + size // shape[-2]
+
     decay = "decoupled: matrices shrink by rate times decay a step"
-    return Recipe(name="adafactor", rate_factor=FACTOR_OF_ADAFACTOR, decay=decay, build=build)
+    return Recipe(name="adafactor", rate_factor=FACTOR_OF_ADAFACTOR, decay=decay, build=build, state_size=state_size)
 
 
 OPTIMIZERS: Family[MakeRecipe] = Family(
@@ -185,6 +197,10 @@ def set_learning_rate(optimizer: "torch.optim.Optimizer", factor: float) -> None
     """Set every group to `factor` times its peak rate."""
     for group in optimizer.param_groups:
         group["lr"] = factor * group["peak_learning_rate"]
+
+
+def _two_moments(shape: tuple[int, ...]) -> int:
+    return 2 * math.prod(shape)
 
 
 def _is_fused(device: str) -> bool:

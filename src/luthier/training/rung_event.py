@@ -21,4 +21,5 @@ def started_event(model: TunedModel, rung: Rung, settings: FitSettings) -> dict[
         "learning_rate": settings.learning_rate,
         "head_learning_rate": settings.head_learning_rate,
         "num_epochs": settings.num_epochs,
+        "micro_batch": settings.micro_batch,
     }

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 from pydantic import Field
 
 from luthier.core.settings import Settings
@@ -18,7 +18,9 @@ class TrainingSettings(Settings):
     )
     num_epochs: float | None = Field(None, gt=0, description="Passes over the training part, at most (default: by method)")
     batch_size: int = Field(32, ge=1, description="Examples per optimizer step")
-    micro_batch: int | None = Field(None, ge=1, description="Examples per forward pass (default: the whole batch)")
+    micro_batch: Annotated[int, Ge(1)] | Literal["auto"] | None = Field(
+        None, description="Examples per forward pass; auto: the fastest that fits (not repeatable; default: the whole batch)"
+    )
     learning_rate: Annotated[float, Gt(0)] | Literal["auto"] | None = Field(
         None, description="Peak learning rate of the backbone; auto: found by a range test (default: by method)"
     )
@@ -109,5 +111,6 @@ class TrainingSettings(Settings):
 
     @property
     def first_micro_batch(self) -> int:
-        """Examples per forward pass that a training begins with: as given, or the whole batch."""
-        return min(self.micro_batch or self.batch_size, self.batch_size)
+        """Examples per forward pass that a training begins with: as given, or the whole batch (before `auto` has measured)."""
+        given = None if self.micro_batch == "auto" else self.micro_batch
+        return min(given or self.batch_size, self.batch_size)

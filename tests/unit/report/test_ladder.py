@@ -52,3 +52,11 @@ def test_rungs_keep_the_order_in_which_they_began() -> None:
 def test_what_a_rung_without_a_beginning_trained_is_read_from_its_end() -> None:
     (rung,) = read_rungs([{"event": "rung_finished", "rung": "probe", "score": 0.9, "trainable_parameters": 3080}])
     assert rung.trainable_parameters == 3080
+
+
+def test_predicted_and_measured_memory_stand_side_by_side() -> None:
+    memory = {"predicted_bytes": 900 << 20, "measured_bytes": 1 << 30}
+    (rung,) = read_rungs([{"event": "rung_finished", "rung": "full", "score": 0.9, "memory": memory}])
+    assert rung.memory == (900 << 20, 1 << 30)
+    (without,) = read_rungs([{"event": "rung_finished", "rung": "full", "score": 0.9}])
+    assert without.memory is None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from luthier.core.storage import format_bytes
 from luthier.report import wording
 from luthier.report.figures import draw_losses, draw_range_test, draw_validation
 from luthier.report.in_force import in_force
@@ -25,6 +26,7 @@ class RungRow:
     difference: str
     standard_error: str
     time: str
+    memory: str
     outcome: str
     kept: bool
     reason: str
@@ -63,6 +65,7 @@ def _row(rung: Rung, measure: str, *, is_last_kept: bool) -> RungRow:
         difference=wording.signed(measure, rung.difference),
         standard_error="" if rung.standard_error is None else error,
         time=wording.duration(rung.cost.cpu_seconds) if rung.cost else "–",
+        memory="memory {1} (predicted {0})".format(*map(format_bytes, rung.memory)) if rung.memory else "",
         outcome=_outcome(rung, is_last_kept=is_last_kept),
         kept=is_last_kept,
         reason=rung.reason.removeprefix("not ").removeprefix("kept: "),
