@@ -58,7 +58,7 @@ def _table(record: SearchRecord) -> Table:
             f"{trial.number + 1}",
             format_score(record.measure, trial.score or 0.0),
             format_seconds(trial.wall_seconds),
-            Text(printable(values_in_words(trial))),
+            Text(printable(values_in_words(trial) + (" (defaults)" if trial.is_default else ""))),
             style="bold" if is_best else "",
         )
     return table
@@ -72,8 +72,8 @@ def ranked(record: SearchRecord) -> list[TrialRecord]:
 
 
 def sentences(record: SearchRecord, test: Metrics | None) -> list[str]:
-    """What mattered, and what the best score is worth, in sentences."""
-    said = []
+    """What was gained, what mattered, and what the best score is worth, in sentences."""
+    said = [_gain(record)] if record.best_default is not None else []
     for within in dict.fromkeys(item.within for item in record.importance):
         items = [item for item in record.importance if item.within == within][:MOST_SETTINGS]
         if len(items) < 2:
@@ -93,6 +93,17 @@ def sentences(record: SearchRecord, test: Metrics | None) -> list[str]:
         low, high = format_score(record.measure, score.low, unit=False), format_score(record.measure, score.high)
         said.append(f"On test, which no trial saw: {format_score(record.measure, score.value)} ({low} to {high}).")
     return said
+
+
+def _gain(record: SearchRecord) -> str:
+    default, best = record.best_default, record.best_trial
+    assert default is not None and best is not None
+    of_them = f"the best defaults (trial {default.number + 1}): {format_score(record.measure, default.score or 0.0)}"
+    if best.is_default:
+        return f"Nothing beat {of_them}."
+    difference = format_difference(record.measure, (best.score or 0.0) - (default.score or 0.0), unit=True)
+    score = format_score(record.measure, best.score or 0.0)
+    return f"Trial {best.number + 1} has {score} on validation, {difference} against {of_them}."
 
 
 def in_one_line(done: Search) -> str:

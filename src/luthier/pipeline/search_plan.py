@@ -12,6 +12,7 @@ from luthier.pipeline.estimate import Rates, measure_rates, memory_bytes, pass_s
 from luthier.pipeline.planning import disk_bytes, folder_worry, worries
 from luthier.pipeline.prepare import prepare
 from luthier.pipeline.records import Plan
+from luthier.pipeline.search_defaults import default_points
 from luthier.pipeline.search_spec import SearchSpec
 from luthier.pipeline.searching import num_trials, with_space
 from luthier.pipeline.train import choose_rungs
@@ -31,7 +32,7 @@ def plan_search(asked: SearchSpec, *, observer: Observer | None = None) -> Plan:
     _, store, boundaries = choose_store(spec, chosen, rungs)
     observer.stage("Measure", "a few batches, to know the machine")
     rates = measure_rates(spec, prepared.task, chosen, trains=any(_trains(rung, chosen) for rung in rungs))
-    trials = num_trials(asked)
+    trials = num_trials(asked, default_points(asked.space, spec, chosen, penalty=spec.training.probe_penalty))
     varied = [item for item in every_dimension(asked.space) if len(set(every_value(item))) > 1]
     space = Decision(
         name="space",

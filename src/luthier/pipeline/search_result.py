@@ -27,7 +27,8 @@ def trial_line(record: TrialRecord, records: Sequence[TrialRecord], measure: str
     again = f", as trial {record.repeats + 1}" if record.repeats is not None else f" in {format_seconds(record.wall_seconds)}"
     best = best_of(records, measure)
     mark = "  best so far" if best is not None and best.number == record.number else ""
-    return f"trial {record.number + 1}: {said}{score}{again}; {values_in_words(record)}{mark}"
+    origin = " (defaults)" if record.is_default else ""
+    return f"trial {record.number + 1}{origin}: {said}{score}{again}; {values_in_words(record)}{mark}"
 
 
 def values_in_words(record: TrialRecord) -> str:

@@ -4,7 +4,7 @@ the best values once more as a whole run of `tune`, which alone looks at the tes
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from luthier.pipeline.search_spec import SearchSpec, load_search, space_of
 from luthier.spec import TuneSpec
 from luthier.studies.records import SearchRecord, TrialRecord
 from luthier.studies.settings import DEFAULT_TRIALS, SearchSettings
-from luthier.studies.space import as_plain, grid
+from luthier.studies.space import Point, as_plain
 
 if TYPE_CHECKING:
     from luthier.pipeline.choose import Chosen
@@ -154,7 +154,7 @@ def _at_work(asked: SearchSpec, *, observer: Observer, resumes: bool) -> Iterato
                 observer.stage("Measure before", "one pass through the frozen model, for all trials")
                 trials = Trials(spec, prepared, chosen, asked.space, stop=stop, observer=observer)
                 url = study_url(asked.settings, folder)
-                study = _open_study(asked, prepared, chosen, url)
+                study = _open_study(asked, trials, url)
             try:
                 with naming_the_study(url):
                     observer.stage("Search", f"{count_of(study.limit, 'trial')} in {study.name}, {shown_url(url)}")
@@ -238,11 +238,14 @@ def study_url(settings: SearchSettings, folder: Path) -> str:
     return settings.study or f"sqlite:///{(folder / DATABASE).resolve()}"
 
 
-def _open_study(asked: SearchSpec, prepared: "Prepared", chosen: "Chosen", url: str) -> "Study":
+def _open_study(asked: SearchSpec, trials: "Trials", url: str) -> "Study":
     from luthier.evaluation.measures import MEASURES
+    from luthier.pipeline.search_defaults import default_points
     from luthier.studies.study import open_study
 
-    settings = asked.settings
+    settings, prepared = asked.settings, trials.prepared
+    chosen = trials.desk(asked.base).chosen
+    defaults = default_points(asked.space, asked.base, chosen, penalty=trials.default_penalty())
     return open_study(
         url,
         name=study_name(asked, prepared, chosen),
@@ -250,16 +253,19 @@ def _open_study(asked: SearchSpec, prepared: "Prepared", chosen: "Chosen", url: 
         direction=MEASURES[prepared.task.primary_measure].direction,
         sampler=settings.sampler,
         seed=asked.base.training.seed,
-        limit=num_trials(asked) or MOST_TRIALS,
+        limit=num_trials(asked, defaults) or MOST_TRIALS,
         seconds=settings.seconds,
+        defaults=defaults,
     )
 
 
-def num_trials(asked: SearchSpec) -> int | None:
-    """How many trials there will be; None if only time says so. A grid has no more than it has points."""
+def num_trials(asked: SearchSpec, defaults: Sequence[Point]) -> int | None:
+    """How many trials there will be; None if only time says so. A grid has no more than its points and the defaults."""
+    from luthier.studies.samplers.grid import points_beyond
+
     settings = asked.settings
     trials = settings.trials or (None if settings.seconds else DEFAULT_TRIALS)
-    points = len(grid(asked.space)) if settings.sampler == "grid" else None
+    points = len(defaults) + len(points_beyond(asked.space, defaults)) if settings.sampler == "grid" else None
     return min((number for number in (trials, points) if number is not None), default=None)
 
 

@@ -157,6 +157,10 @@ class Trials:
             facts={"method": winner.rung.name, "epochs": round(winner.epochs, 3)},
         )
 
+    def default_penalty(self) -> float:
+        """What a run of `tune` would choose for its probe, or was told."""
+        return self.desk(self.base).before(self.base, self.prepared).probe.penalty
+
     def units(self) -> Int[np.ndarray, " N"]:
         """Which rows of validation belong together."""
         return unit_indices(self.desk(self.base).before(self.base, self.prepared).validation)

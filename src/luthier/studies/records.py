@@ -37,6 +37,7 @@ class TrialRecord:
         curve: (tenth of its steps, best score so far).
         attempts: How often it was begun: more than once where a process died.
         worker: Which process made it.
+        is_default: Whether it has its method's own values, as far as they lie in the space.
     """
 
     number: int
@@ -50,6 +51,7 @@ class TrialRecord:
     attempts: int = 1
     worker: str = ""
     repeats: int | None = None
+    is_default: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -130,6 +132,13 @@ class SearchRecord:
     def best_trial(self) -> TrialRecord | None:
         """The trial whose values are used."""
         return next((trial for trial in self.trials if trial.number == self.best), None)
+
+    @property
+    def best_default(self) -> TrialRecord | None:
+        """The best of the trials with a method's own values; None if none ran to its end."""
+        sign = 1 if self.direction == "higher" else -1
+        ended = [trial for trial in self.trials if trial.is_default and trial.state == "complete" and trial.score is not None]
+        return max(ended, key=lambda trial: (sign * (trial.score or 0.0), -trial.number), default=None)
 
     def count(self, state: TrialState) -> int:
         """How many trials ended so."""

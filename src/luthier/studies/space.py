@@ -75,6 +75,7 @@ class Dimension:
 
 
 Space = tuple[Dimension, ...]
+Point = Mapping[str, float]  # name of a dimension -> what `Suggest` gives for it; may leave some out
 # What proposes a value: takes the dimension, gives a number for a range, the number of an option for a choice.
 Suggest = Callable[[Dimension], float]
 
@@ -133,6 +134,37 @@ def draw(space: Space, suggest: Suggest) -> dict[str, Value]:
         values[dimension.path] = option.value
         values |= draw(option.space, suggest)
     return values
+
+
+def point_of(space: Space, value_of: Callable[[str], Value]) -> dict[str, float]:
+    """The point that has given values, as far as they lie in the space; the others are left out.
+
+    Args:
+        space: The space.
+        value_of: Path of a setting -> its value.
+
+    Example:
+        >>> space = parse_space({"training.schedule": ["linear", "cosine"], "training.l1": {"uniform": [0.1, 1]}})
+        >>> point_of(space, {"training.schedule": "cosine", "training.l1": 0.0}.get)
+        {'training.schedule': 1.0}
+    """
+    found: dict[str, float] = {}
+    for dimension in space:
+        domain, value = dimension.domain, value_of(dimension.path)
+        if isinstance(domain, Choice):
+            for place, option in enumerate(domain.options):
+                found |= point_of(option.space, value_of)  # only that of the option that is taken will be asked for
+                if option.value == value:
+                    found[dimension.name] = float(place)
+        elif _lies_in(domain, value):
+            found[dimension.name] = float(str(value))
+    return found
+
+
+def _lies_in(domain: Range, value: Value) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not domain.low <= value <= domain.high:
+        return False
+    return not domain.whole or float(value).is_integer()
 
 
 def every_dimension(space: Space) -> Iterator[Dimension]:

@@ -29,7 +29,7 @@ from luthier.studies.pruners import Curve
 from luthier.studies.records import Outcome, TrialRecord
 from luthier.studies.records import TrialState as State
 from luthier.studies.samplers import SAMPLERS
-from luthier.studies.space import Choice, Dimension, Space, Value, draw
+from luthier.studies.space import Choice, Dimension, Point, Space, Value, draw
 
 MOST_ATTEMPTS = 10  # of one trial: a trial whose process has died so often is the reason
 STATES: Mapping[TrialState, State] = {
@@ -49,6 +49,7 @@ class Study:
         inner: Optuna's view of it.
         space: What varies.
         limit: Trials in all.
+        num_defaults: How many trials, the first ones, have their method's own values.
         seconds: No trial is begun once all have taken so long.
         lock: Makes workers of this machine take turns where the database cannot.
     """
@@ -60,12 +61,14 @@ class Study:
         *,
         space: Space,
         limit: int,
+        num_defaults: int = 0,
         seconds: float | None = None,
         lock: Path | None = None,
     ) -> None:
         self.inner, self.storage = inner, inner._storage  # Optuna remembers there what has ended, and does not ask again
         self._database = database
-        self.space, self.limit, self.seconds, self._lock = space, limit, seconds, lock
+        self.space, self.limit, self.num_defaults = space, limit, num_defaults
+        self.seconds, self._lock = seconds, lock
 
     @property
     def name(self) -> str:
@@ -177,13 +180,16 @@ class Attempt:
     Attributes:
         number: Of the trial.
         values: Path -> value.
+        is_default: Whether these are its method's own.
     """
 
     def __init__(self, study: Study, trial: FrozenTrial) -> None:
         self.study, self.number, self._id = study, trial.number, trial._trial_id
+        self.is_default = trial.number < study.num_defaults
         self.values = self._draw()
         self.scores: dict[int, float] = {}
         with finished_by_others():
+            study.storage.set_trial_user_attr(self._id, "is_default", self.is_default)
             study.storage.set_trial_user_attr(self._id, "values", self.values)
 
     def _draw(self) -> dict[str, Value]:
@@ -269,8 +275,9 @@ def open_study(
     seed: int,
     limit: int,
     seconds: float | None = None,
+    defaults: Sequence[Point] = (),
 ) -> Study:
-    """A study of a database, made if it is not there.
+    """A study of a database, made if it is not there; the first trials have the values of `defaults`.
 
     Raises:
         UsageError: the URL is none.
@@ -285,13 +292,13 @@ def open_study(
             database = open_database(url)
             inner = optuna.create_study(
                 storage=database,
-                sampler=SAMPLERS[sampler](space, seed),
+                sampler=SAMPLERS[sampler](space, seed, defaults),
                 pruner=optuna.pruners.NopPruner(),
                 study_name=name,
                 direction="maximize" if direction == "higher" else "minimize",
                 load_if_exists=True,
             )
-        return Study(database, inner, space=space, limit=limit, seconds=seconds, lock=lock)
+        return Study(database, inner, space=space, limit=limit, num_defaults=len(defaults), seconds=seconds, lock=lock)
 
 
 def _seconds(cost: Cost) -> dict[str, float]:
@@ -330,5 +337,6 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         attempts=facts.get("attempts") or 1,
         worker=f"{str(worker.get('host', '')).partition(' ')[0]}:{worker['pid']}" if worker else "",
         repeats=facts.get("repeats"),
+        is_default=facts.get("is_default", False),
         facts=facts.get("facts") or {},
     )

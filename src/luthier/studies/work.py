@@ -56,7 +56,8 @@ class Reporting:
             self.tenth = tenth
             own = self.attempt.report(tenth, self.best)
             self.others = self.others or self.attempt.study.curves(self.attempt.number)
-            if tenth < TENTHS and self.pruner(own, tenth, self.others):
+            # A default is the measure of the others, and is worth its whole length.
+            if tenth < TENTHS and not self.attempt.is_default and self.pruner(own, tenth, self.others):
                 raise PrunedError(f"ended after {tenth} of {TENTHS} parts: behind the others at this point")
 
 

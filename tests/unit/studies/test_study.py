@@ -77,7 +77,8 @@ def test_the_curve_of_a_second_attempt_decides_as_if_there_had_been_no_first(mak
 
 def test_tpe_learns_from_the_trials_before(make_study: MakeStudy) -> None:
     records = finish(make_study(limit=30))
-    assert [r.values for r in records[:10]] == [r.values for r in finish(make_study("random", sampler="random", limit=10))]
+    drawn = finish(make_study("random", sampler="random", limit=10))
+    assert [r.values["training.l1"] for r in records[:10]] == [r.values["training.l1"] for r in drawn]
     late = [score_of(record.values) for record in records[-10:]]
     early = [score_of(record.values) for record in records[:10]]
     assert sum(late) / len(late) > sum(early) / len(early) + 0.1

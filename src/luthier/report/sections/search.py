@@ -77,7 +77,21 @@ def _lead(record: SearchRecord) -> str:
         text += f", {record.count('pruned')} {'was' if record.count('pruned') == 1 else 'were'} ended early for falling behind"
     if record.count("failed"):
         text += f", {record.count('failed')} failed"
-    return text + ". The test examples played no part in this."
+    return f"{text}. {_gain(record)} The test examples played no part in this."
+
+
+def _gain(record: SearchRecord) -> str:
+    """The best against the best of the methods' own values, in a sentence."""
+    best, default = record.best_trial, record.best_default
+    if best is None or default is None:
+        return ""
+    own = f"{wording.score(record.measure, default.score)} of the best method with its own values (trial {default.number + 1})"
+    if best.is_default:
+        return f"Nothing beat the {own}."
+    gain = wording.signed(record.measure, (best.score or 0.0) - (default.score or 0.0))
+    return (
+        f"Trial {best.number + 1} won with {wording.score(record.measure, best.score)} on validation: {gain} against the {own}."
+    )
 
 
 def _numbers(record: SearchRecord, run: RunRecords) -> list[KeyNumber]:
@@ -195,7 +209,7 @@ def _row(trial: TrialRecord, record: SearchRecord) -> TrialRow:
     return TrialRow(
         number=trial.number + 1,
         method=wording.rung_name(str(method)) if method is not None else "",
-        values=values,
+        values=f"{values} (defaults)".strip() if trial.is_default else values,
         score=wording.score(record.measure, trial.score),
         time=wording.duration(trial.cpu_seconds),
         outcome="best" if trial.number == record.best else STATES[trial.state],

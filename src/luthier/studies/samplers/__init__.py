@@ -1,19 +1,21 @@
 """Samplers: what proposes the values of the next trial. `SAMPLERS` is the list; each member makes an Optuna sampler.
 
 A proposal depends on the study's trials and on the number of the trial alone, never on what this process did before: so a
-search that was killed goes on as if nothing had happened, and any number of processes can share it.
+search that was killed goes on as if nothing had happened, and any number of processes can share it. How all of them begin is
+in `opening`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from luthier.core.family import Family
-from luthier.studies.space import Space
+from luthier.studies.space import Point, Space
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-MakeSampler = Callable[[Space, int], "BaseSampler"]
+# (the space, the seed, the points that the first trials get) -> sampler
+MakeSampler = Callable[[Space, int, Sequence[Point]], "BaseSampler"]
 
 SAMPLERS: Family[MakeSampler] = Family(
     "sampler",
