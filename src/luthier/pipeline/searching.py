@@ -241,6 +241,7 @@ def study_url(settings: SearchSettings, folder: Path) -> str:
 def _open_study(asked: SearchSpec, trials: "Trials", url: str) -> "Study":
     from luthier.evaluation.measures import MEASURES
     from luthier.pipeline.search_defaults import default_points
+    from luthier.studies.samplers import Proposals
     from luthier.studies.study import open_study
 
     settings, prepared = asked.settings, trials.prepared
@@ -251,11 +252,9 @@ def _open_study(asked: SearchSpec, trials: "Trials", url: str) -> "Study":
         name=study_name(asked, prepared, chosen),
         space=asked.space,
         direction=MEASURES[prepared.task.primary_measure].direction,
-        sampler=settings.sampler,
-        seed=asked.base.training.seed,
+        proposals=Proposals(sampler=settings.sampler, seed=asked.base.training.seed, defaults=defaults),
         limit=num_trials(asked, defaults) or MOST_TRIALS,
         seconds=settings.seconds,
-        defaults=defaults,
     )
 
 

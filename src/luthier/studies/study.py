@@ -28,8 +28,8 @@ from luthier.studies.database import HEARTBEAT_SECONDS, file_of, naming_the_stud
 from luthier.studies.pruners import Curve
 from luthier.studies.records import Outcome, TrialRecord
 from luthier.studies.records import TrialState as State
-from luthier.studies.samplers import SAMPLERS
-from luthier.studies.space import Choice, Dimension, Point, Space, Value, draw
+from luthier.studies.samplers import SAMPLERS, Proposals
+from luthier.studies.space import Choice, Dimension, Space, Value, draw
 
 MOST_ATTEMPTS = 10  # of one trial: a trial whose process has died so often is the reason
 STATES: Mapping[TrialState, State] = {
@@ -271,13 +271,11 @@ def open_study(
     name: str,
     space: Space,
     direction: Direction,
-    sampler: str,
-    seed: int,
+    proposals: Proposals,
     limit: int,
     seconds: float | None = None,
-    defaults: Sequence[Point] = (),
 ) -> Study:
-    """A study of a database, made if it is not there; the first trials have the values of `defaults`.
+    """A study of a database, made if it is not there.
 
     Raises:
         UsageError: the URL is none.
@@ -292,13 +290,15 @@ def open_study(
             database = open_database(url)
             inner = optuna.create_study(
                 storage=database,
-                sampler=SAMPLERS[sampler](space, seed, defaults),
+                sampler=SAMPLERS[proposals.sampler](space, proposals.seed, proposals.defaults),
                 pruner=optuna.pruners.NopPruner(),
                 study_name=name,
                 direction="maximize" if direction == "higher" else "minimize",
                 load_if_exists=True,
             )
-        return Study(database, inner, space=space, limit=limit, num_defaults=len(defaults), seconds=seconds, lock=lock)
+        return Study(
+            database, inner, space=space, limit=limit, num_defaults=len(proposals.defaults), seconds=seconds, lock=lock
+        )
 
 
 def _seconds(cost: Cost) -> dict[str, float]:

@@ -10,6 +10,7 @@ import pytest
 from luthier.core.process import StopRequest
 from luthier.studies.pruners import PRUNERS
 from luthier.studies.records import Outcome
+from luthier.studies.samplers import Proposals
 from luthier.studies.space import Value, parse_space
 from luthier.studies.study import Study, open_study
 from luthier.studies.work import Report, work
@@ -42,7 +43,9 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
     studies = []
 
     def make(name: str = "study", **asked: object) -> Study:
-        settings = {"sampler": "tpe", "seed": 0, "limit": 20, "direction": "higher", "space": SPACE, "name": "toy", **asked}
+        proposing = {key: asked.pop(key) for key in ("sampler", "defaults") if key in asked}
+        proposals = Proposals(**{"sampler": "tpe", "seed": 0, **proposing})  # type: ignore[arg-type]
+        settings = {"proposals": proposals, "limit": 20, "direction": "higher", "space": SPACE, "name": "toy", **asked}
         studies.append(open_study(f"sqlite:///{tmp_path / name}.db", **settings))  # type: ignore[arg-type]
         return studies[-1]
 

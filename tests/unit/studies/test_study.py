@@ -11,7 +11,7 @@ from luthier.errors import DivergedError, MissingExtraError, ResourceError, Stop
 from luthier.studies import study as study_module
 from luthier.studies.database import shown_url, without_password
 from luthier.studies.records import Outcome
-from luthier.studies.samplers import SAMPLERS
+from luthier.studies.samplers import SAMPLERS, Proposals
 from luthier.studies.space import Value, parse_space
 from luthier.studies.study import Study, open_study
 from luthier.studies.work import Report
@@ -202,7 +202,7 @@ def test_optuna_is_left_as_it_was(make_study: MakeStudy) -> None:
 )
 def test_a_database_that_cannot_be_opened_is_told_without_the_password(url: str, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match="study") as caught:
-        open_study(url, name="a", space=(), direction="higher", sampler="tpe", seed=0, limit=1)
+        open_study(url, name="a", space=(), direction="higher", proposals=Proposals(sampler="tpe", seed=0), limit=1)
     assert said in str(caught.value) and "secret" not in str(caught.value)
 
 

@@ -6,6 +6,7 @@ in `opening`.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from luthier.core.family import Family
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
 
 # (the space, the seed, the points that the first trials get) -> sampler
 MakeSampler = Callable[[Space, int, Sequence[Point]], "BaseSampler"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposals:
+    """How values are proposed.
+
+    Attributes:
+        sampler: Its name.
+        seed: Of the search.
+        defaults: What the first trials get, before the sampler is asked.
+    """
+
+    sampler: str
+    seed: int
+    defaults: Sequence[Point] = ()
+
 
 SAMPLERS: Family[MakeSampler] = Family(
     "sampler",
