@@ -71,6 +71,7 @@ def build_search(run: RunRecords) -> Section | None:
 def _lead(record: SearchRecord) -> str:
     over = [trial for trial in record.trials if trial.is_over]
     text = f"Before this model was trained, {count_of(len(over), 'combination')} of settings were tried on the same data: "
+    text += "first each method with its own values; then " if any(trial.is_default for trial in record.trials) else ""
     text += SAMPLERS.get(record.sampler, f"by {record.sampler}") + ". "
     text += f"{count_of(record.count('complete'), 'trial')} ran to the end"
     if record.count("pruned"):
@@ -150,7 +151,8 @@ def _luck(record: SearchRecord, run: RunRecords) -> list[str]:
     ]
     tested = run.metrics.test.get("tuned", {}).get(record.measure)
     if tested is not None:
-        inside = min(tested.low, tested.high) <= luck.corrected <= max(tested.low, tested.high)
+        low, high = sorted((tested.low, tested.high))
+        inside = low <= luck.corrected <= high or luck.low <= tested.value <= luck.high
         said.append(
             f"On the test examples, which no trial has seen, the final model has {wording.score(record.measure, tested.value)} "
             f"({wording.score_range(record.measure, tested)})"
@@ -205,7 +207,9 @@ def _row(trial: TrialRecord, record: SearchRecord) -> TrialRow:
     if trial.repeats is not None:
         reason = f"the same settings as trial {trial.repeats + 1}, so it was not run again"
     if trial.attempts > 1:
-        reason = (f"{reason}; " if reason else "") + f"begun {trial.attempts} times, because its process had died"
+        reason = (
+            f"{reason}; " if reason else ""
+        ) + f"begun {trial.attempts} times, because its process was stopped or had died"
     return TrialRow(
         number=trial.number + 1,
         method=wording.rung_name(str(method)) if method is not None else "",
