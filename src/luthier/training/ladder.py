@@ -229,7 +229,8 @@ def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbenc
     rate = settings.learning_rate if rung.boundary < model.backbone.num_blocks else settings.head_learning_rate
     known = not bench.opening.finds_rate or rung.name in bench.opening.settled
     bench.observer.note(f"{rung.name}: {describe(model, rung)}" + (f", learning rate {rate:g}" if known else ""))
-    if supervision.checkpoints is None or not supervision.checkpoints.has_any:
+    goes_on = supervision.checkpoints is not None and supervision.checkpoints.has_any
+    if not bench.processes.decided(goes_on):  # the states are the main process's; what is tried is tried by all, or by none
         parts = bench.rows(rung.boundary)
         settings = bench.opening.settle(model, rung, parts, settings, loss=bench.loss, supervision=supervision)
         bench.record(started_event(model, rung, settings))

@@ -222,10 +222,14 @@ def joined(seat: Seat, *, device: str = "auto") -> Iterator[Processes]:
     state = PartialState(cpu=device.startswith("cpu"), timeout=STEP_PATIENCE, **meeting)
     patient = torch.distributed.new_group(backend="gloo", timeout=MAIN_PATIENCE)
     wire = "cpu" if state.backend == "gloo" else str(state.device)
+    is_whole = True
     try:
         yield Processes(seat, wire=wire, patient=patient)
+    except LostProcessError:
+        is_whole = False  # connections to a process that is gone cannot be taken down: gloo may abort while it tries
+        raise
     finally:
-        if not was_joined:
+        if is_whole and not was_joined:
             torch.distributed.destroy_process_group()
             state._reset_state()
 
