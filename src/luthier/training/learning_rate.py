@@ -175,7 +175,7 @@ def smooth(values: Sequence[float]) -> list[float]:
 
 
 def read_curve(rates: Sequence[float], losses: Sequence[float]) -> RangeCurve:
-    """Where the loss is lowest, and where it falls fastest before that.
+    """Where the smoothed loss is lowest, some points after the loss itself, and where it falls fastest before that.
 
     Raises:
         DivergedError: there are too few points for a curve.
@@ -183,7 +183,7 @@ def read_curve(rates: Sequence[float], losses: Sequence[float]) -> RangeCurve:
     Example:
         >>> rates = [10.0 ** (place / 10 - 5) for place in range(40)]
         >>> curve = read_curve(rates, [(np.log10(rate) + 2) ** 2 for rate in rates])
-        >>> 5e-3 < curve.lowest < 5e-2
+        >>> 1e-2 < curve.lowest < 1e-1
         True
     """
     if len(losses) < LEAST_POINTS:

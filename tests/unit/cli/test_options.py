@@ -49,10 +49,20 @@ def test_help_fits_a_hundred_columns_and_shows_every_flag(name: str, capsys: pyt
     assert text.index(verb_of(name).examples[0]) < text.index("--")
 
 
+# Values of keys that take a member of a family.
+MEMBERS = {
+    "task": "text-classification",
+    "training.loss": "focal:2",
+    "training.method": "full",
+    "training.optimizer": "sgd:0.9",
+    "training.schedule": "cosine",
+}
+
+
 @pytest.mark.parametrize("key", settable_keys(), ids=lambda key: key.path)
 def test_a_flag_does_what_the_keyword_does(key) -> None:  # type: ignore[no-untyped-def]
     value = key.choices[-1] if key.choices else {int: "1234", float: "0.75"}.get(key.annotation, "words")
-    value = {"task": "text-classification", "training.method": "full", "training.schedule": "cosine"}.get(key.path, value)
+    value = MEMBERS.get(key.path, value)
     words = [key.flag] if key.is_switch else [key.flag, value]
     verb = verb_of("tune")
     params = verb.make_context("tune", ["a.csv", *words]).params
