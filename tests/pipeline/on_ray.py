@@ -62,9 +62,11 @@ def main(out: Path, settings: dict[str, Any], table: str) -> None:
     seen: dict[str, Any] = {}
 
     def kill() -> None:
-        while steps_done(out) < KILL_AFTER_STEPS:
+        while not steps_done(out):
             time.sleep(0.02)
         seen["listeners"] = listeners()
+        while steps_done(out) < KILL_AFTER_STEPS:
+            time.sleep(0.02)
         cluster.remove_node(node, allow_graceful=False)
         seen["killed_after"] = steps_done(out)
 

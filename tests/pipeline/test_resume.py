@@ -50,17 +50,17 @@ def straight(tickets: Path, asked: dict[str, object], tmp_path_factory: pytest.T
 
 
 def facts(folder: Path) -> dict[str, Any]:
-    """Everything in which two equal runs are equal: all but costs, times and places."""
+    """Everything in which two equal runs are equal: all but costs, times, memory and places."""
 
     def timeless(value: dict[str, Any]) -> dict[str, Any]:
-        return {key: item for key, item in value.items() if key != "cost"}
+        return {key: item for key, item in value.items() if key not in ("cost", "memory")}
 
     journal = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
     return {
         "weights": (folder / "model" / "model.safetensors").read_bytes(),
         "predictions": (folder / "predictions.parquet").read_bytes(),
         "metrics": timeless(json.loads((folder / "metrics.json").read_text())),
-        "journal": [timeless(event) for event in journal if event["event"] not in ("started", "resumed")],
+        "journal": [timeless(event) for event in journal if event["event"] not in ("started", "resumed", "memory_predicted")],
         "split": (folder / "split.parquet").read_bytes(),
         "files": sorted(str(path.relative_to(folder)) for path in folder.rglob("*")),
     }

@@ -26,7 +26,15 @@ from .on_ray import searched
 
 pytestmark = pytest.mark.cluster
 REQUIRED = os.environ.get("LUTHIER_REQUIRE", "").split(",")
-SETTINGS = {**TEXT_RUN, "target": "topic", "method": "full", "num_epochs": 6, "dropout": 0, "checkpoint_seconds": 0}
+SETTINGS = {
+    **TEXT_RUN,
+    "target": "topic",
+    "method": "full",
+    "num_epochs": 20,
+    "dropout": 0,
+    "checkpoint_seconds": 0,
+    "patience": 100,
+}
 
 
 def free_port() -> int:
@@ -157,7 +165,7 @@ def test_a_cluster_that_loses_a_node_gives_the_same_run(
     on_ray: tuple[Path, dict[str, Any]], alone: Run, together: tuple[Path, str]
 ) -> None:
     folder, seen = on_ray
-    assert 20 <= seen["killed_after"] < 48
+    assert 20 <= seen["killed_after"] < 160
     assert [(event["event"], event["processes"]) for event in events(folder) if "processes" in event] == [
         ("started", 2),
         ("resumed", 2),

@@ -124,13 +124,14 @@ import luthier
 from luthier.errors import LuthierError
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 try:
-    luthier.tune(sys.argv[2], target="topic", model=sys.argv[3], out=sys.argv[4], store=sys.argv[5], threads=1, num_epochs=1)
+    asked = {"target": "topic", "threads": 1, "num_epochs": 1, "preflight": False}
+    luthier.tune(sys.argv[2], model=sys.argv[3], out=sys.argv[4], store=sys.argv[5], **asked)
 except LuthierError as error:
     print(type(error).__name__, error.problem, "|", error.remedy)
 """
 
 
-@pytest.mark.parametrize(("limit", "path"), [(1_000, "run/"), (6_000, "store"), (45_000, "run/model")])
+@pytest.mark.parametrize(("limit", "path"), [(1_000, "run/"), (12_000, "store"), (45_000, "run/model")])
 def test_a_full_disk_names_the_path_and_the_free_space(
     limit: int, path: str, tickets: Path, text_model: Path, tmp_path: Path
 ) -> None:

@@ -116,7 +116,7 @@ def test_refit_of_a_probe_keeps_its_penalty_and_moves_no_backbone(tickets: Path,
 
 def journal_of(run: Run) -> list[dict[str, object]]:
     events = [json.loads(line) for line in (run.folder / "journal.jsonl").read_text().splitlines()]
-    return [{**event, "cost": 0} for event in events]
+    return [{**event, "cost": 0, "memory": 0} for event in events if event["event"] != "memory_predicted"]
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,8 @@ from types import TracebackType
 import click
 
 from luthier.cli.command import unknown_flag
-from luthier.core.process import leave_at_once
 from luthier.core.seat import Seat, taken_seat
-from luthier.errors import LostProcessError, LuthierError, ResourceError, SpecError, Stopped, UsageError
+from luthier.errors import LuthierError, ResourceError, SpecError, Stopped, UsageError
 
 PASSWORD = re.compile(r"(://[^:/@\s]*:)[^\s]*@")  # of a URL
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
@@ -48,8 +47,6 @@ def explain(error: BaseException, arguments: Sequence[str]) -> int:
         traceback.print_exception(error)
     if _speaks(known, taken_seat()):
         _tell(str(known))
-    if isinstance(known, LostProcessError):
-        leave_at_once(known.exit_code)
     return known.exit_code
 
 

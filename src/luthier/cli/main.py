@@ -79,7 +79,13 @@ luthier = Luthier(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line (this process's own by default) and leave with its exit code."""
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+    from luthier.core.process import leave_at_once
+    from luthier.core.seat import taken_seat
+
+    code = run(sys.argv[1:] if arguments is None else list(arguments))
+    if taken_seat().count > 1:
+        leave_at_once(code)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

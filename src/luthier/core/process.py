@@ -173,7 +173,7 @@ def wait_without_spinning() -> None:
 
 
 def leave_at_once(code: int) -> NoReturn:
-    """End this process with nothing more than its last words: threads that wait for a process that is gone are left behind.
+    """End this process with nothing more than its last words: threads that wait for other processes are left behind.
 
     Taken down in order they may abort (`terminate called without an active exception`), and hide the exit code.
     """

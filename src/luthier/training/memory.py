@@ -6,8 +6,14 @@ import torch
 
 from luthier.core.process import available_memory_bytes, peak_memory_bytes, resident_memory_bytes, reusable_memory_bytes
 
-# What PyTorch's allocators for the CPU and NumPy say; the one for CUDA raises a class of its own.
-SAYINGS = ("can't allocate memory", "not enough memory", "Cannot allocate memory", "Unable to allocate")
+# What PyTorch's allocators for the CPU, NumPy and oneDNN (the last) say; the one for CUDA raises a class of its own.
+SAYINGS = (
+    "can't allocate memory",
+    "not enough memory",
+    "Cannot allocate memory",
+    "Unable to allocate",
+    "could not create a primitive",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

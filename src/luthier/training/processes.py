@@ -154,6 +154,10 @@ class Processes:
         cpu, wall, memory = self.sum([own.cpu_seconds, own.wall_seconds * self.is_main, own.peak_memory_bytes])
         return Cost(cpu_seconds=cpu, wall_seconds=wall, peak_memory_bytes=int(memory))
 
+    def leave(self) -> None:
+        """Let go of the connections; what still holds one when the process ends may abort it."""
+        self._patient = None
+
     def wait(self) -> None:
         """Wait until every process is here."""
         if self.count > 1:
@@ -222,13 +226,17 @@ def joined(seat: Seat, *, device: str = "auto") -> Iterator[Processes]:
     state = PartialState(cpu=device.startswith("cpu"), timeout=STEP_PATIENCE, **meeting)
     patient = torch.distributed.new_group(backend="gloo", timeout=MAIN_PATIENCE)
     wire = "cpu" if state.backend == "gloo" else str(state.device)
+    processes = Processes(seat, wire=wire, patient=patient)
+    del patient
     is_whole = True
     try:
-        yield Processes(seat, wire=wire, patient=patient)
+        yield processes
+        processes.wait()  # gloo may abort a process that leaves while the others are still connected to it
     except LostProcessError:
-        is_whole = False  # connections to a process that is gone cannot be taken down: gloo may abort while it tries
+        is_whole = False  # connections to a process that is gone cannot be taken down in order
         raise
     finally:
+        processes.leave()
         if is_whole and not was_joined:
             torch.distributed.destroy_process_group()
             state._reset_state()

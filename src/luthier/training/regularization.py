@@ -76,10 +76,14 @@ class Regularizer:
 
     @torch.no_grad()
     def add_gradients(self) -> None:
-        """Add the penalties' gradients to those of the loss; weights without a gradient are left out."""
+        """Add the penalties' gradients to those of the loss; weights without a gradient are left out.
+
+        Trials before the first step go without the penalties whose importance of weights is not measured yet.
+        """
         for penalty, strength in self._strengths:
             for weight in self._weights.values():
-                if weight.item.grad is not None and penalty.concerns(weight):
+                is_known = weight.importance is not None or not penalty.needs_importance
+                if is_known and weight.item.grad is not None and penalty.concerns(weight):
                     penalty.add_gradient(weight, weight.item.grad, strength)
 
     @torch.no_grad()

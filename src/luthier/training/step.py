@@ -26,6 +26,7 @@ from luthier.training.model import TunedModel
 from luthier.training.optimizer import build_groups, build_optimizer, set_learning_rate
 from luthier.training.processes import ALONE, Processes
 from luthier.training.regularization import Regularizer
+from luthier.training.unfreezing import starting
 
 Loss = Callable[[Tensor, Tensor], LossSum]
 
@@ -93,9 +94,10 @@ class Stepper:
         """Measure what a penalty needs to know of the model as it starts; returns it, if there is any."""
         if not self._regularizer.held:
             return None
-        importance = measure_importance(
-            self.model, self._regularizer.held, rows, seed=self.settings.seed, processes=self.processes
-        )
+        with starting(self.model, rows):
+            importance = measure_importance(
+                self.model, self._regularizer.held, rows, seed=self.settings.seed, processes=self.processes
+            )
         self._regularizer.know_importance(importance.values)
         return importance
 

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))  # it is a script, and its neighbour is one
+
 from several_processes import BASE, CASES, cross_entropy, make_model, rows
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh

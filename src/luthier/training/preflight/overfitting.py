@@ -14,7 +14,7 @@ from luthier.training.preflight.subject import ALL_THE_SAME, FEW_ROWS, Checked, 
 from luthier.training.snapshot import copies, restore
 from luthier.training.step import Stepper
 
-STEPS = 40
+STEPS = 80
 RATES = (1.0, 3.0, 10.0, 0.3)  # times the method's own
 LEARNT = 0.2  # of the loss at the start
 NEGLIGIBLE = 0.1  # of the loss of a model that says the same about every row: nothing is left to be learnt
