@@ -98,14 +98,16 @@ def facts(folder: Path) -> dict[str, Any]:
     """Everything in which a run that was killed could differ from one that was not: all but costs and times."""
 
     def without_cost(value: Any) -> Any:
-        return {key: item for key, item in value.items() if key != "cost"}
+        return {key: item for key, item in value.items() if key not in ("cost", "memory")}
 
     journal = [json.loads(line) for line in (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
     return {
         "weights": (folder / "model" / "model.safetensors").read_bytes(),
         "predictions": (folder / "predictions.parquet").read_bytes(),
         "metrics": without_cost(json.loads((folder / "metrics.json").read_text(encoding="utf-8"))),
-        "journal": [without_cost(event) for event in journal if event["event"] not in ("started", "resumed")],
+        "journal": [
+            without_cost(event) for event in journal if event["event"] not in ("started", "resumed", "memory_predicted")
+        ],
         "states": (folder / "checkpoints").exists(),
     }
 
