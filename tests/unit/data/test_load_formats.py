@@ -173,10 +173,12 @@ def test_pictures_are_listed_at_any_depth_in_a_fixed_order(tmp_path: Path) -> No
 def test_loading_and_inferring_import_nothing_heavy(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\n" + "some words here,a\nother words there,b\n" * 10)
     code = (
-        "import sys; from luthier.data.load import load_source; from luthier.data.infer import infer_schema;"
+        # pyarrow imports pandas by itself wherever it is installed. Here it is not, and whoever else asked for it would fail.
+        "import sys; from importlib.machinery import PathFinder; find = PathFinder.find_spec;"
+        "PathFinder.find_spec = lambda name, *where: None if name == 'pandas' else find(name, *where);"
+        "from luthier.data.load import load_source; from luthier.data.infer import infer_schema;"
         "from luthier.data.settings import DataSettings;"
         f"infer_schema(load_source([{str(tmp_path / 'a.csv')!r}], DataSettings()).table, DataSettings());"
-        # pandas is not among them: pyarrow imports it by itself wherever it is installed.
-        "print([name for name in ('torch', 'transformers', 'sklearn', 'scipy', 'polars') if name in sys.modules])"
+        "print([name for name in ('torch', 'transformers', 'sklearn', 'scipy', 'pandas', 'polars') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
