@@ -81,13 +81,13 @@ def build_pass(precision: str) -> tuple[Any, str]:
     from luthier.models.processors import load_processor
     from luthier.models.settings import ModelSettings
     from luthier.models.source import resolve_model
-    from luthier.tasks.text_classification import TASK
+    from luthier.tasks.readings.text import TEXT
     from luthier.training.device import choose_precision
 
     source = resolve_model(ModelSettings(), modality="text", near=scratch_folder())
     processor = load_processor(source.folder, "text").with_max_length(256)
     backbone = load_backbone(source, attention=choose_attention("cpu", 128))
-    backbone.rehearse(to_device(TASK.encode(["a", "b"], processor).batch(np.arange(2)), dtype=torch.float32, device="cpu"))
+    backbone.rehearse(to_device(TEXT.encode(["a", "b"], processor).batch(np.arange(2)), dtype=torch.float32, device="cpu"))
     chosen = choose_precision(precision, device="cpu").value
     stores = count()
 
@@ -95,7 +95,7 @@ def build_pass(precision: str) -> tuple[Any, str]:
         place = PassSettings(
             identity={}, root=scratch_folder() / f"store-{next(stores)}", precision=chosen, store_type=chosen, device="cpu"
         )
-        inputs = TASK.encode(texts, processor)
+        inputs = TEXT.encode(texts, processor)
         return compute_features(backbone, inputs, place, boundary_rows={}, observer=Quiet()).pooled
 
     return embed, chosen

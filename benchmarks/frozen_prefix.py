@@ -124,14 +124,14 @@ def load_bench(settings: Mapping[str, Any]) -> Bench:
     from luthier.models.processors import load_processor
     from luthier.models.settings import ModelSettings
     from luthier.models.source import resolve_model
-    from luthier.tasks.text_classification import TASK
+    from luthier.tasks.readings.text import TEXT
     from luthier.training.model import TunedModel
 
     parts, num_labels = load_parts(settings["rows"])
     texts = [text for part in parts.values() for text in part.texts]
     source = resolve_model(ModelSettings(), modality="text", near=scratch_folder())
     processor = load_processor(source.folder, "text").with_max_length(128)
-    inputs = TASK.encode(texts, processor)
+    inputs = TEXT.encode(texts, processor)
     ends = np.cumsum([len(part.texts) for part in parts.values()])
     backbone = load_backbone(source, attention=choose_attention("cpu", 128))
     backbone.rehearse(to_device(inputs.batch(np.arange(2)), dtype=torch.float32, device="cpu"))
@@ -141,7 +141,7 @@ def load_bench(settings: Mapping[str, Any]) -> Bench:
         texts=texts,
         targets=np.concatenate([part.targets for part in parts.values()]),
         num_labels=num_labels,
-        encode=lambda some: TASK.encode(some, processor),
+        encode=lambda some: TEXT.encode(some, processor),
         inputs=inputs,
         model=TunedModel(backbone, LinearHead(backbone.width, num_labels, dropout=0.0, seed=settings["seed"])),
     )
@@ -165,7 +165,7 @@ def _fill(bench: Bench, settings: Mapping[str, Any], precision: str) -> Any:
         return stores[boundary]
     features = compute_features(bench.model.backbone, inputs, place, boundary_rows={boundary: learnt}, observer=Quiet())
     pairs = [(features.pooled[rows], bench.targets[rows]) for rows in (train, validation)]
-    probe = fit_probe(pairs[0], pairs[1], num_labels=bench.num_labels, normalize=True)
+    probe = fit_probe(pairs[0], pairs[1], num_outputs=bench.num_labels, normalize=True)
     use_probe(bench.model, probe)
     bench.model.restore(head_weights(probe.start))
     return features.boundaries[boundary]

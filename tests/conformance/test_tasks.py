@@ -8,6 +8,10 @@ class TestTextClassification(TaskConformance):
     name = "text-classification"
 
 
+class TestTextPairClassification(TaskConformance):
+    name = "text-pair-classification"
+
+
 class TestImageClassification(TaskConformance):
     name = "image-classification"
 

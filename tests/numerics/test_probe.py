@@ -36,7 +36,7 @@ def standardised(features: np.ndarray, train: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("normalize", [False, True])
 def test_it_is_the_logistic_regression_of_the_textbook(penalty: float, normalize: bool) -> None:
     train, validation, test = (sample(number, seed=number) for number in (300, 100, 200))
-    probe = fit_probe(train, validation, num_labels=NUM_LABELS, normalize=normalize, penalties=[penalty])
+    probe = fit_probe(train, validation, num_outputs=NUM_LABELS, normalize=normalize, penalties=[penalty])
     scale = unit_length if normalize else np.asarray
     # Mean loss + penalty / 2 * squares is, times N, scikit-learn's sum of losses * C + squares / 2 with C = 1 / (N * penalty).
     oracle = LogisticRegression(C=1 / (len(train[0]) * penalty), max_iter=5000, tol=1e-8)
@@ -51,8 +51,8 @@ def test_standardising_is_folded_into_the_weights() -> None:
     """Features moved and stretched as a whole give the same probabilities: nothing outside one linear layer is needed."""
     train, validation = sample(200, seed=1), sample(100, seed=2)
     moved = [(3 + 20 * features, targets) for features, targets in (train, validation)]
-    plain = fit_probe(train, validation, num_labels=NUM_LABELS, normalize=False)
-    other = fit_probe(moved[0], moved[1], num_labels=NUM_LABELS, normalize=False)
+    plain = fit_probe(train, validation, num_outputs=NUM_LABELS, normalize=False)
+    other = fit_probe(moved[0], moved[1], num_outputs=NUM_LABELS, normalize=False)
     assert other.penalty == plain.penalty
     np.testing.assert_allclose(probs(other, moved[1][0]), probs(plain, validation[0]), atol=2e-3)
     np.testing.assert_allclose(
@@ -66,10 +66,10 @@ def test_with_balanced_weights_it_is_the_balanced_regression_of_the_textbook() -
     train, validation, test = (features[kept], targets[kept]), sample(100, seed=6), sample(200, seed=7)
     weights = balanced_weights(train[1], NUM_LABELS)
     penalty = 1e-2
-    probe = fit_probe(train, validation, num_labels=NUM_LABELS, normalize=False, penalties=[penalty], class_weights=weights)
+    probe = fit_probe(train, validation, num_outputs=NUM_LABELS, normalize=False, penalties=[penalty], class_weights=weights)
     oracle = LogisticRegression(C=1 / (len(kept) * penalty), max_iter=5000, tol=1e-8, class_weight="balanced")
     oracle.fit(standardised(train[0], train[0]), train[1])
     expected = oracle.predict_proba(standardised(test[0], train[0]))
     np.testing.assert_allclose(probs(probe, test[0]), expected, atol=5e-3)
-    plain = fit_probe(train, validation, num_labels=NUM_LABELS, normalize=False, penalties=[penalty])
+    plain = fit_probe(train, validation, num_outputs=NUM_LABELS, normalize=False, penalties=[penalty])
     assert (probs(probe, test[0]).argmax(1) == 0).sum() > (probs(plain, test[0]).argmax(1) == 0).sum()

@@ -1,36 +1,51 @@
 """A task of its own in one file: is a text loud? The column `label` says yes or no; a plug-in would look just like this."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from luthier.core.decision import Decision
-from luthier.data.schema import Schema
+import numpy as np
+from jaxtyping import Int
+
 from luthier.models.processors import TextProcessor
+from luthier.tasks.answers.label import LABEL
 from luthier.tasks.inputs import TokenInputs
-from luthier.tasks.protocol import Baseline
-from luthier.tasks.single_label import SingleLabel
-from luthier.tasks.text_classification import class_mean, majority
+from luthier.tasks.protocol import Modality
+from luthier.tasks.readings.reading import ClassicFeatures
+from luthier.tasks.readings.text import TEXT
+from luthier.tasks.row_task import RowTask
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
-class Loudness(SingleLabel):
-    """Columns: a text and whether it is loud."""
+class LoudText:
+    """A text whose exclamation marks stand apart."""
 
-    name = "loudness"
-    modality = "text"
-    input_role = "text"
-    baselines = (
-        Baseline(name="majority", needs_features=False, fit_predict=majority),
-        Baseline(name="pretrained", needs_features=True, fit_predict=class_mean),
-    )
-    absent = {"classic": "words do not tell how loud a text is", "scratch": "not asked for"}  # noqa: RUF012
+    modality: Modality = "text"
+    roles: tuple[str, ...] = ("text",)
+    example = '"help!"'
+    classic = "none"
 
-    def match(self, schema: Schema) -> Decision[bool]:
-        """A text column beside a label column."""
-        return self.match_roles(schema)
+    def rows(self, table: "pa.Table", roles: Mapping[str, str]) -> Sequence[str]:
+        """The texts."""
+        return TEXT.rows(table, roles)
+
+    def count_tokens(self, rows: Sequence[str], processor: TextProcessor) -> Int[np.ndarray, " N"]:
+        """With special tokens."""
+        return TEXT.count_tokens(rows, processor)
 
     def encode(self, rows: Sequence[str], processor: TextProcessor) -> TokenInputs:
-        """Token ids of the texts, exclamation marks apart."""
-        encoded = processor.encode([row.replace("!", " ! ") for row in rows])
-        return TokenInputs.build(encoded.ids, encoded.offsets, pad_id=processor.pad_id)
+        """Token ids."""
+        return TEXT.encode([row.replace("!", " ! ") for row in rows], processor)
+
+    def classic_features(self, train: Sequence[str], others: Sequence[str], *, seed: int) -> ClassicFeatures | None:
+        """None: the classic baseline is absent."""
+        return None
 
 
-TASK = Loudness()
+TASK = RowTask(
+    name="loudness",
+    reading=LoudText(),
+    answer=LABEL,
+    absent={"classic": "words do not tell how loud a text is", "scratch": "not asked for"},
+)

@@ -12,7 +12,17 @@ from luthier.cli.options import output_options
 from luthier.errors import SpecError
 
 
-def run(*, model: str, source: str, out: str | None, probs: bool, text: str | None, as_json: bool, quiet: bool) -> int:
+def run(
+    *,
+    model: str,
+    source: str,
+    out: str | None,
+    probs: bool,
+    text: str | None,
+    text_pair: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Predict; without `out` the answers go to stdout as CSV, and everything else to stderr."""
     if as_json and out is None:
         raise SpecError("--json and the answers cannot both go to stdout.", remedy="--out answers.csv")
@@ -22,7 +32,9 @@ def run(*, model: str, source: str, out: str | None, probs: bool, text: str | No
     watch = Watch(quiet=quiet, on_stderr=as_json or out is None)
     try:
         with redirect_stdout(sys.stderr if as_json else sys.stdout):
-            summary = predict_source(model, source, out=Path(out) if out else None, probs=probs, text=text, observer=watch)
+            summary = predict_source(
+                model, source, out=Path(out) if out else None, probs=probs, text=text, text_pair=text_pair, observer=watch
+            )
     finally:
         watch.close()
     if as_json:
@@ -46,6 +58,7 @@ VERB = Verb(
         ),
         GroupedOption(["--probs"], is_flag=True, help="Add the probability of every label"),
         GroupedOption(["--text"], metavar="TEXT", help="Column to read, where it is not named as in training"),
+        GroupedOption(["--text-pair"], metavar="TEXT", help="Column of the second text, likewise"),
         *output_options(),
     ],
     summary="Adds a model's answers to each row of a table, or to each file of a folder, and keeps their order.",

@@ -43,6 +43,10 @@ class Family(Generic[Member]):
         member: Member = getattr(import_module(module), attribute)
         return member
 
+    def target(self, name: str) -> str:
+        """Where a member lives, as `"module:object"`."""
+        return self._members[name]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
 

@@ -25,7 +25,13 @@ TEXT_NAMES = (
     "document", "description", "title",
 )  # fmt: skip
 GROUP_NAMES = ("user", "customer", "author", "patient", "subject", "speaker", "session", "video", "account", "client", "group")
-FLAGGED = ("target", "text", "image", "group", "time")
+FLAGGED = ("target", "text", "text_pair", "image", "group", "time")
+# Names of two columns whose texts are read together; others are paired by --text-pair only.
+PAIRED_NAMES = (
+    ("sentence_a", "sentence_b"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("text_a", "text_b"),
+    ("text1", "text2"), ("text", "text_pair"), ("premise", "hypothesis"), ("question1", "question2"), ("query", "passage"),
+    ("query", "document"), ("claim", "evidence"),
+)  # fmt: skip
 _LONG_LABEL_WORDS = 4
 
 Assign = Callable[[Sequence[Column]], Decision[str | None]]
@@ -57,6 +63,9 @@ def infer_schema(
         ("text", _guess_text),
         ("id", _guess_id),
     )
+    if not decided & {"text", "text_pair"}:
+        decisions += _guess_pair(_unassigned(free, decisions))
+        decided |= {decision.name for decision in decisions}
     for role, guess in rules:
         if role not in decided:
             decisions.append(guess(_unassigned(free, decisions)))
@@ -85,10 +94,12 @@ def check_flags(settings: DataSettings, columns: Sequence[str], *, name: str) ->
         by_column.setdefault(column, []).append(role)
     for column, roles in by_column.items():
         if len(roles) > 1:
-            both = " and ".join(f"--{role}" for role in roles)
-            errors.append(SpecError(f"{both} both name '{column}'; a column plays one role.", remedy=f"--{roles[0]} {column}"))
+            both = " and ".join(flag_of(role) for role in roles)
+            problem = f"{both} both name '{column}'; a column plays one role."
+            errors.append(SpecError(problem, remedy=f"{flag_of(roles[0])} {column}"))
         if column in settings.ignore:
-            errors.append(SpecError(f"--{roles[0]} and --ignore both name '{column}'.", remedy=f"--{roles[0]} {column}"))
+            flag = flag_of(roles[0])
+            errors.append(SpecError(f"{flag} and --ignore both name '{column}'.", remedy=f"{flag} {column}"))
     raise_together(errors)
 
 
@@ -97,13 +108,24 @@ def _unknown_column(role: str, column: str, *, columns: Sequence[str], name: str
     guess = folded.get(column.lower()) or nearest_name(column, columns)
     hint = f" Did you mean '{guess}'?" if guess else ""
     return SpecError(
-        f"--{role} names '{column}', which is no column of {name}.{hint} Columns: {', '.join(columns)}.",
-        remedy=f"--{role} {guess or (columns[0] if columns else 'COLUMN')}",
+        f"{flag_of(role)} names '{column}', which is no column of {name}.{hint} Columns: {', '.join(columns)}.",
+        remedy=f"{flag_of(role)} {guess or (columns[0] if columns else 'COLUMN')}",
     )
 
 
 def _by_flag(role: str, column: str) -> Decision[str | None]:
-    return Decision(name=role, value=column, reason=f"you said --{role} {column}", override=f"--{role} COLUMN")
+    flag = flag_of(role)
+    return Decision(name=role, value=column, reason=f"you said {flag} {column}", override=f"{flag} COLUMN")
+
+
+def flag_of(role: str) -> str:
+    """The flag that names the column of a role.
+
+    Example:
+        >>> flag_of("text_pair")
+        '--text-pair'
+    """
+    return f"--{role.replace('_', '-')}"
 
 
 def _unassigned(columns: Sequence[Column], decisions: Sequence[Decision[str | None]]) -> list[Column]:
@@ -170,6 +192,19 @@ def _guess_text(columns: Sequence[Column]) -> Decision[str | None]:
     named = next((column for name in TEXT_NAMES for column in wordy if column.name.lower() == name), None)
     reason = "no column holds longer texts" + (f"; '{named.name}' is a usual name for a text" if named else "")
     return Decision(name="text", value=named.name if named else None, reason=reason, override="--text COLUMN")
+
+
+def _guess_pair(columns: Sequence[Column]) -> list[Decision[str | None]]:
+    """Two columns whose names belong together."""
+    words = {column.name.lower(): column.name for column in columns if column.kind in (Kind.TEXT, Kind.CATEGORY)}
+    for first, second in PAIRED_NAMES:
+        if first in words and second in words:
+            reason = f"'{words[first]}' and '{words[second]}' are usual names of two texts that belong together"
+            return [
+                Decision(name="text", value=words[first], reason=reason, override="--text COLUMN"),
+                Decision(name="text_pair", value=words[second], reason=reason, override="--text COLUMN, which is then alone"),
+            ]
+    return []
 
 
 def _guess_image(columns: Sequence[Column]) -> Decision[str | None]:

@@ -14,6 +14,8 @@ from luthier.core.seeding import generator_for, seed_for
 
 # More rows make a linear model on words hardly better, and the baseline must stay a small part of the run.
 MAX_TRAIN_ROWS = 100_000
+WORDS_STRENGTH, PIXELS_STRENGTH = 10.0, 0.1
+NEGATIONS = frozenset({"no", "not", "nobody", "none", "nothing", "never", "without", "n't"})
 _TEMPERATURE = 0.05
 
 
@@ -57,65 +59,96 @@ def _to_unit_length(rows: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
 
 
-def tfidf_logistic(
-    train_texts: Sequence[str],
-    train_targets: Int[np.ndarray, " M"],
-    texts: Sequence[str],
-    *,
-    num_labels: int,
-    seed: int = 0,
-) -> Float[np.ndarray, "N C"]:
-    """The classic for text: logistic regression on TF-IDF of words, word pairs and character 3- to 5-grams.
+def word_features(train: Sequence[Sequence[str]], others: Sequence[Sequence[str]]) -> tuple[Any, Any, float] | None:
+    """The classic for text: TF-IDF of words, word pairs and character 3- to 5-grams, for a linear model with C = 10.
 
-    At most 20,000 words and pairs and 20,000 character grams, sublinear term counts, C = 10; trained on 100,000 rows at most.
+    At most 20,000 words and pairs and 20,000 character grams, sublinear term counts.
+
+    Args:
+        train, others: Columns of texts; those of several are put side by side.
+
+    Returns:
+        Sparse features of both, and C; None if no text of train holds a single word.
 
     Source: Wang & Manning, Baselines and bigrams: simple, good sentiment and topic classification, 2012.
     """
+    from scipy import sparse
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_union
 
-    rows = _train_rows(len(train_texts), seed)
-    kept = [train_texts[row] for row in rows]
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=20_000, token_pattern=r"(?u)\b\w+\b")
-    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, max_features=20_000)
-    vectors = make_union(words, characters)
-    try:
-        train = vectors.fit_transform(kept)
-    except ValueError:  # scikit-learn's word for "no text holds a single word": there is nothing to learn from
-        return majority_probs(train_targets, num_labels, len(texts))
-    return _logistic(train, train_targets[rows], vectors.transform(texts), num_labels=num_labels, strength=10.0, seed=seed)
+    parts = []
+    for texts, other_texts in zip(train, others, strict=True):
+        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=20_000, token_pattern=r"(?u)\b\w+\b")
+        characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, max_features=20_000)
+        vectors = make_union(words, characters)
+        try:
+            fitted = vectors.fit_transform(texts)
+        except ValueError:  # scikit-learn's word for "no text holds a single word": there is nothing to learn from
+            continue
+        parts.append((fitted, vectors.transform(other_texts)))
+    if not parts:
+        return None
+    if len(parts) == 1:
+        return *parts[0], WORDS_STRENGTH
+    return (
+        sparse.hstack([one for one, _ in parts]).tocsr(),
+        sparse.hstack([other for _, other in parts]).tocsr(),
+        WORDS_STRENGTH,
+    )
 
 
-def pixels_logistic(
-    train_pixels: Float[np.ndarray, "M P"],
-    train_targets: Int[np.ndarray, " M"],
-    pixels: Float[np.ndarray, "N P"],
-    *,
-    num_labels: int,
-    seed: int = 0,
-) -> Float[np.ndarray, "N C"]:
-    """The classic for images: logistic regression on the whitened main components of small images (16 x 16 RGB, flattened).
+def pair_features(train: Sequence[tuple[str, str]], others: Sequence[tuple[str, str]]) -> tuple[Any, Any, float] | None:
+    """The classic for pairs of texts: TF-IDF of each, and six numbers that say how far the two overlap."""
+    from scipy import sparse
 
-    At most 64 components, C = 0.1; trained on 100,000 rows at most.
+    both = [[[pair[side] for pair in pairs] for side in (0, 1)] for pairs in (train, others)]
+    found = word_features(both[0], both[1])
+    if found is None:
+        return None
+    fitted, transformed, strength = found
+    shared = [sparse.csr_array(np.array([_overlap(*pair) for pair in pairs]).reshape(-1, 6)) for pairs in (train, others)]
+    return sparse.hstack([fitted, shared[0]]).tocsr(), sparse.hstack([transformed, shared[1]]).tocsr(), strength
+
+
+def _overlap(first: str, second: str) -> list[float]:
+    """Jaccard of words and of character trigrams, share of each text's words in the other, whether both negate, lengths."""
+    words = [set(text.lower().split()) for text in (first, second)]
+    grams = [{text[start : start + 3] for start in range(max(1, len(text) - 2))} for text in (first.lower(), second.lower())]
+    common = len(words[0] & words[1])
+    negations = [bool(one & NEGATIONS) for one in words]
+    return [
+        common / max(1, len(words[0] | words[1])),
+        len(grams[0] & grams[1]) / max(1, len(grams[0] | grams[1])),
+        common / max(1, len(words[0])),
+        common / max(1, len(words[1])),
+        float(negations[0] == negations[1]),
+        min(len(words[0]), len(words[1])) / max(1, len(words[0]), len(words[1])),
+    ]
+
+
+def pixel_features(
+    train: Float[np.ndarray, "M P"], others: Float[np.ndarray, "N P"], *, seed: int = 0
+) -> tuple[Any, Any, float]:
+    """The classic for images: whitened main components of small images (16 x 16 RGB, flattened), for a linear model, C = 0.1.
+
+    At most 64 components.
     """
     from sklearn.decomposition import PCA
 
-    rows = _train_rows(len(train_pixels), seed)
-    kept = np.asarray(train_pixels[rows], dtype=np.float64)
+    kept = np.asarray(train, dtype=np.float64)
     size = min(64, *kept.shape)
     components = PCA(size, whiten=True, svd_solver="randomized", random_state=seed_for(seed, "pixels") % 2**32)
-    train = components.fit_transform(kept)
-    others = components.transform(np.asarray(pixels, dtype=np.float64))
-    return _logistic(train, train_targets[rows], others, num_labels=num_labels, strength=0.1, seed=seed)
+    return components.fit_transform(kept), components.transform(np.asarray(others, dtype=np.float64)), PIXELS_STRENGTH
 
 
-def _train_rows(num_rows: int, seed: int) -> Int[np.ndarray, " n"]:
+def chosen_rows(num_rows: int, seed: int) -> Int[np.ndarray, " n"]:
+    """The rows that the classic is fitted on: all, or `MAX_TRAIN_ROWS` drawn at random."""
     if num_rows <= MAX_TRAIN_ROWS:
         return np.arange(num_rows)
     return np.sort(generator_for(seed, "classic").choice(num_rows, MAX_TRAIN_ROWS, replace=False))
 
 
-def _logistic(
+def logistic(
     train: Any, train_targets: Int[np.ndarray, " M"], others: Any, *, num_labels: int, strength: float, seed: int
 ) -> Float[np.ndarray, "N C"]:
     """Multinomial logistic regression; `train` and `others` are dense or sparse matrices of features."""

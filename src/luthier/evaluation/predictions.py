@@ -122,6 +122,13 @@ def unit_indices(predictions: Predictions) -> Int[np.ndarray, " N"]:
     return np.asarray(codes.to_numpy(), dtype=np.int64)
 
 
+def group_indices(table: "pa.Table", group: str | None) -> Int[np.ndarray, " N"]:
+    """The same of rows of a table, by its column of groups; without one (and where it is null) a row stands for itself."""
+    ids = table["example_id"].cast(pa.string())
+    units = ids if group is None else pc.coalesce(table[group].cast(pa.string()), ids)
+    return np.asarray(units.combine_chunks().dictionary_encode().indices.to_numpy(), dtype=np.int64)
+
+
 def aligned(a: Predictions, b: Predictions) -> Predictions:
     """`b` in the order of `a`: paired numbers need the same examples with the same targets and groups.
 

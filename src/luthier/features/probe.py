@@ -1,21 +1,28 @@
-"""A linear probe: multinomial logistic regression on frozen features, its penalty chosen on validation.
+"""A linear probe on frozen features, its penalty chosen on validation: logistic regression of a label, of each of several
+labels, or ridge regression of numbers.
 
 Use when: always, as the first rung; alone where there are few rows, or where seconds count.
 Cost: seconds. Suggested values: the penalties tried span six decades.
 Source: Alain & Bengio 2016, "Understanding intermediate layers using linear classifier probes"; L-BFGS: Liu & Nocedal 1989.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from luthier.tasks.protocol import ProbeLoss
+
+MeanLoss = Callable[[Tensor, Tensor], Tensor]
 PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 START_PENALTY = 2.0  # divided by the number of labels; chosen on the validation rows of several data sets: docs/lab-notebook.md
+
+# The same for the other losses: not divided, since each output has a loss of its own.
+START_PENALTIES: Mapping[str, float] = {"binary": 0.05, "squared": 0.05}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +48,7 @@ class Probe:
             loss for the blocks to learn from; under a head that was fitted to the end they hardly move, or move wrongly.
         normalize: Whether features are scaled to length one before.
         penalty: The L2 penalty chosen.
-        validation_loss: Mean cross-entropy on validation.
+        validation_loss: Mean loss on validation.
         tried: Penalty -> validation loss.
         class_weights: Of each label in the loss, where they were given.
     """
@@ -72,11 +79,12 @@ def unit_length(features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
 
 
 def fit_probe(
-    train: tuple[Float[np.ndarray, "N D"], Int[np.ndarray, " N"]],
-    validation: tuple[Float[np.ndarray, "M D"], Int[np.ndarray, " M"]],
+    train: tuple[Float[np.ndarray, "N D"], np.ndarray],
+    validation: tuple[Float[np.ndarray, "M D"], np.ndarray],
     *,
-    num_labels: int,
+    num_outputs: int,
     normalize: bool,
+    loss: ProbeLoss = "cross-entropy",
     penalties: Sequence[float] = PENALTIES,
     class_weights: Float[np.ndarray, " C"] | None = None,
 ) -> Probe:
@@ -88,14 +96,16 @@ def fit_probe(
     such a head diverge (docs/lab-notebook.md).
 
     Args:
-        train, validation: Features and targets; rows of validation with target -1 are left out.
+        train, validation: Features and targets, all known: labels [N] for cross-entropy, else [N, C].
+        num_outputs: C.
+        loss: What is lowered: `cross-entropy`, `binary` (of each output against 0 or 1), or `squared`; a mean over rows.
         normalize: Scale features to length one first.
         class_weights: Of each label, in the loss that is lowered and in the one that chooses; None: all weigh 1.
 
     Example:
         >>> points = np.array([[0.0, 1.0], [1.0, 0.0]] * 4)
         >>> labels = np.array([0, 1] * 4)
-        >>> probe = fit_probe((points, labels), (points, labels), num_labels=2, normalize=False)
+        >>> probe = fit_probe((points, labels), (points, labels), num_outputs=2, normalize=False)
         >>> probe.logits(points).argmax(1).tolist() == labels.tolist()
         True
     """
@@ -103,19 +113,18 @@ def fit_probe(
     mean = scaled[0].mean(0)
     deviation = max(float(np.sqrt(scaled[0].var(0).mean())), 1e-6)
     features, others = (torch.from_numpy(((part - mean) / deviation).astype(np.float32)) for part in scaled)
-    targets = torch.from_numpy(train[1])
-    known = torch.from_numpy(validation[1] >= 0)
-    others, other_targets = others[known], torch.from_numpy(validation[1])[known]
-    weights = torch.zeros(num_labels, features.shape[1] + 1)
+    targets, other_targets = torch.from_numpy(train[1]), torch.from_numpy(validation[1])
+    weights = torch.zeros(num_outputs, features.shape[1] + 1)
     balance = None if class_weights is None else torch.from_numpy(class_weights.astype(np.float32))
+    mean_loss = _mean_loss(loss, balance)
     fitted: dict[float, Tensor] = {}
     tried = {}
-    strong = START_PENALTY / num_labels
+    strong = START_PENALTY / num_outputs if loss == "cross-entropy" else START_PENALTIES[loss]
     for penalty in sorted({strong, *penalties}, reverse=True):
-        fitted[penalty] = weights = _minimise(weights, features, targets, penalty, balance)
+        fitted[penalty] = weights = _minimise(weights, features, targets, penalty, mean_loss)
         if penalty in penalties:
             logits = others @ weights[:, :-1].T + weights[:, -1]
-            tried[penalty] = float(functional.cross_entropy(logits, other_targets, weight=balance))
+            tried[penalty] = float(mean_loss(logits, other_targets))
     best = min(tried, key=tried.__getitem__)
     return Probe(
         best=_unscaled(fitted[best], mean, deviation),
@@ -134,8 +143,19 @@ def _unscaled(weights: Tensor, mean: Float[np.ndarray, " D"], deviation: float) 
     return LinearLayer(weight=weight.astype(np.float32), bias=(weights[:, -1].numpy() - weight @ mean).astype(np.float32))
 
 
-def _minimise(start: Tensor, features: Tensor, targets: Tensor, penalty: float, balance: Tensor | None) -> Tensor:
-    """Mean cross-entropy plus penalty / 2 times the mean squared weight sum, by L-BFGS."""
+def _mean_loss(loss: ProbeLoss, balance: Tensor | None) -> MeanLoss:
+    """(outputs, targets) -> the mean over rows."""
+    if loss == "cross-entropy":
+        return lambda outputs, targets: functional.cross_entropy(outputs, targets, weight=balance)
+    if loss == "binary":
+        return lambda outputs, targets: (
+            functional.binary_cross_entropy_with_logits(outputs, targets, reduction="sum") / max(1, len(targets))
+        )
+    return lambda outputs, targets: functional.mse_loss(outputs, targets, reduction="sum") / max(1, len(targets))
+
+
+def _minimise(start: Tensor, features: Tensor, targets: Tensor, penalty: float, mean_loss: MeanLoss) -> Tensor:
+    """Mean loss plus penalty / 2 times the squared weights, by L-BFGS."""
     weights = start.clone().requires_grad_(True)
     optimizer = torch.optim.LBFGS(
         [weights], max_iter=60, history_size=8, tolerance_grad=1e-5, tolerance_change=1e-7, line_search_fn="strong_wolfe"
@@ -143,7 +163,7 @@ def _minimise(start: Tensor, features: Tensor, targets: Tensor, penalty: float, 
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = functional.cross_entropy(features @ weights[:, :-1].T + weights[:, -1], targets, weight=balance)
+        loss = mean_loss(features @ weights[:, :-1].T + weights[:, -1], targets)
         loss = loss + 0.5 * penalty * weights[:, :-1].square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from luthier.models.layout import Layout, find_layout
 from luthier.models.pooling import pool_states
 
 ModelInputs = Mapping[str, Tensor]
+TOKEN_TYPES = "token_type_ids"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +121,7 @@ class Backbone(nn.Module):
         if self._stored is not None and self._start == self.num_blocks:
             return self._state_of(inputs, self._stored)
         try:
-            output = self.network(**inputs)
+            output = self.network(**self._taken(inputs))
         finally:
             self._stored = None
         hidden = output.last_hidden_state if hasattr(output, "last_hidden_state") else output
@@ -129,6 +131,12 @@ class Backbone(nn.Module):
             mask=self._mask_of(inputs, hidden),
             pooled=None if pooled is None or self.layout.pooling != "model" else pooled.flatten(1),
         )
+
+    def _taken(self, inputs: ModelInputs) -> ModelInputs:
+        """Without the kind of each token (first or second text) where the network knows no such thing."""
+        if TOKEN_TYPES not in inputs or TOKEN_TYPES in signature(self.network.forward).parameters:
+            return inputs
+        return {name: value for name, value in inputs.items() if name != TOKEN_TYPES}
 
     def _state_of(self, inputs: ModelInputs, stored: Tensor) -> State:
         """What the whole network gave, from what was stored of it: a pooled vector [B, D], or hidden states."""

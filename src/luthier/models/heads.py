@@ -183,7 +183,9 @@ def head_from(saved: Mapping[str, Any]) -> LinearHead | DeepHead:
     return head
 
 
-def pool_for(head: nn.Module, backbone: Backbone, state: State) -> Float[Tensor, "B D"]:
-    """The vector that a head stands on: pooled by the head itself if it learns to, else as the backbone does."""
+def pool_for(head: nn.Module, backbone: Backbone, state: State) -> Float[Tensor, "B D"] | State:
+    """What a head stands on: a vector, pooled by the head itself if it learns to, else as the backbone does; or all states."""
+    if getattr(head, "reads_states", False):
+        return state
     pooling = getattr(head, "pooling", None)
     return backbone.pool(state) if pooling is None else pooling(state.hidden, state.mask)

@@ -14,13 +14,13 @@ from luthier.evaluation.card_text import render_text
 from luthier.evaluation.display import format_score, measure_title
 from luthier.evaluation.records import Metrics
 from luthier.package.folder import ModelDescription
+from luthier.tasks import TASKS
 
-MOST_LABELS = 40
 MOST_WEAK_CLASSES = 3
-EXAMPLE = {"text": "my card never arrived", "image": "photo.jpg"}
 METHODS_WITH_ADAPTER = ("lora", "dora", "ia3")
 ADAPTER = """ The adapter it was tuned with is merged into these weights; alone, as peft reads it, it is
 in `adapter/`: `peft.PeftModel.from_pretrained(pretrained_model, "path/to/this/folder/adapter")`."""
+HUB_TASKS = {"text-pair-classification": "text-classification"}  # the hub's names, where they are others
 SOURCE = {"text": "new.csv", "image": "photos/"}
 
 
@@ -49,7 +49,7 @@ def _front_matter(metrics: Metrics, description: ModelDescription) -> str:
     facts = {
         "base_model": base.get("hub_id") or base.get("name"),
         "license": str(base["licence"]).lower() if base.get("licence") else None,
-        "pipeline_tag": metrics.task,
+        "pipeline_tag": HUB_TASKS.get(metrics.task, metrics.task),
         "library_name": "luthier",
     }
     lines = [f"{key}: {write_scalar(value)}" for key, value in facts.items() if value]
@@ -75,26 +75,23 @@ def _sentence(text: str) -> str:
 
 
 def _use(description: ModelDescription) -> str:
-    labels = list(description.state.labels)
-    shown = ", ".join(f"`{label}`" for label in labels[:MOST_LABELS])
-    shown += f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
-    modality = description.modality
+    task, modality = TASKS[description.state.task], description.modality
     return f"""## Use
 
 ```python
 import luthier
 
 model = luthier.load_model("path/to/this/folder")
-model.predict(["{EXAMPLE[modality]}"])
+model.predict([{task.example}])
 ```
 
 ```
 luthier predict path/to/this/folder {SOURCE[modality]} --out answers.csv
 ```
 
-It takes {modality}s and answers with one of {len(labels)} labels: {shown}. It runs in {description.precision}, the precision
+It takes {modality}s and answers with {task.describe(description.state)}. It runs in {description.precision}, the precision
 it was measured in. `config.json` and `model.safetensors` are the tuned encoder for
-`transformers.AutoModel.from_pretrained`; the classifier on top of it is `head.safetensors`, described in `luthier.json`."""
+`transformers.AutoModel.from_pretrained`; the head on top of it is `head.safetensors`, described in `luthier.json`."""
 
 
 def _data(data: Mapping[str, Any]) -> str:
@@ -119,12 +116,13 @@ def _origin(description: ModelDescription) -> str:
 def _limits(metrics: Metrics) -> str:
     weak = weakest_classes(metrics.per_class)
     lines = [
-        "- It gives one of its labels to any input, also to one that fits none of them.",
+        "- It answers any input, also one that is like none it has learnt from.",
         "- The figures hold for data like the test part; nothing was measured beyond it: other sources, other languages, "
         "later times.",
         "- Whether it treats groups of people alike was not measured.",
-        "- Its probabilities are not certainties: the report shows how far to trust them.",
     ]
+    if metrics.calibration:
+        lines.append("- Its probabilities are not certainties: the report shows how far to trust them.")
     if weak:
         lines.insert(0, f"- Weakest on: {weak}.")
     return "## Limits\n\n" + "\n".join(lines)

@@ -1,7 +1,8 @@
-"""A tuned model that answers: load it, give it texts or pictures, get labels."""
+"""A tuned model that answers: load it, give it texts or pictures, get labels or numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,14 +10,14 @@ from jaxtyping import Float, Int
 
 from luthier.core.names import nearest_name
 from luthier.core.rows import RowBuffer
-from luthier.errors import DataError, ModelError, raise_together
+from luthier.errors import DataError, ModelError, UsageError, raise_together
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
 from luthier.models.heads import pool_for
 from luthier.models.processors import ImageProcessor, Processor
 from luthier.package.folder import ModelDescription, load_folder, read_description
 from luthier.package.pictures import TolerantReader, fault_of_file
 from luthier.tasks import TASKS
-from luthier.tasks.inputs import Inputs
+from luthier.tasks.inputs import Inputs, units_of
 from luthier.tasks.protocol import Task
 from luthier.training.device import choose_device, choose_precision
 from luthier.training.model import TunedModel
@@ -53,51 +54,84 @@ class Model:
         """Labels, in the order of the probabilities."""
         return self.description.state.labels
 
-    def predict(self, rows: Sequence[str | Path]) -> list[str]:
-        """The label of each text or picture.
+    def predict(self, rows: Sequence[Any]) -> list[Any]:
+        """The answer for each row: a label, a number, ..., as the task says it.
 
         Args:
-            rows: Texts, or paths of image files.
-        """
-        probs = self.predict_probs(rows)
-        return [self.labels[place] for place in probs.argmax(axis=1)]
-
-    def predict_probs(self, rows: Sequence[str | Path]) -> Float[np.ndarray, "N C"]:
-        """Probabilities of all labels for each text or picture, in the order of `labels`.
+            rows: Texts, pairs of texts, or paths of image files.
 
         Raises:
             DataError: some pictures cannot be read; names the first of them.
         """
-        probs, faults = self.answer([str(row) for row in rows])
+        rows = _as_read(rows)
+        if not rows:
+            return []
+        columns = self.task.columns(self.predict_numbers(rows), rows, self.description.state, probs=False)
+        answers: Any = next(iter(columns.values()))
+        return answers.tolist() if isinstance(answers, np.ndarray) else list(answers)
+
+    def predict_probs(self, rows: Sequence[Any]) -> Float[np.ndarray, "N C"]:
+        """Probabilities of all labels for each text or picture, in the order of `labels`.
+
+        Raises:
+            DataError: some pictures cannot be read; names the first of them.
+            UsageError: the task has no labels with probabilities.
+        """
+        if not self.labels or self.task.probe is None:
+            raise UsageError(f"{self.task.name} gives no probabilities of labels.", remedy="model.predict(rows)")
+        return self.predict_numbers(rows)
+
+    def predict_numbers(self, rows: Sequence[Any]) -> Float[np.ndarray, "N K"]:
+        """What the task makes of the model's outputs for each row, as numbers; what they mean is the task's affair.
+
+        Raises:
+            DataError: some pictures cannot be read; names the first of them.
+        """
+        rows = _as_read(rows)
+        probs, faults = self.answer(rows)
         named = list(faults.items())[:MOST_FAULTS_NAMED]
         raise_together([DataError(f"{rows[row]}: {fault}.", remedy="leave it out, or replace it") for row, fault in named])
         return probs
 
-    def answer(self, rows: Sequence[str]) -> tuple[Float[np.ndarray, "N C"], dict[int, str]]:
-        """As `predict_probs`, but rows that cannot be read raise nothing: their probabilities mean nothing.
+    def answer(self, rows: Sequence[Any]) -> tuple[Float[np.ndarray, "N K"], dict[int, str]]:
+        """As `predict_numbers`, but rows that cannot be read raise nothing: their numbers mean nothing.
 
         Returns:
-            The probabilities, and what is wrong with rows that could not be read, by their place.
+            The numbers, and what is wrong with rows that could not be read, by their place.
         """
         if not len(rows):
             return np.zeros((0, len(self.labels)), dtype=np.float32), {}
         if not isinstance(self.processor, ImageProcessor):
-            return self.decoded(self.task.encode(rows, self.processor)), {}
+            return self.answers(self._encoded(rows, self.processor)), {}
         return self._answer_pictures(rows, self.processor)
+
+    def _encoded(self, rows: Sequence[Any], processor: Any) -> Inputs:
+        return self.task.encode(rows, processor, self.description.state)
 
     def _answer_pictures(self, rows: Sequence[str], processor: ImageProcessor) -> tuple[np.ndarray, dict[int, str]]:
         faults = {row: fault for row, path in enumerate(rows) if (fault := fault_of_file(Path(path)))}
         there = [row for row in range(len(rows)) if row not in faults]
-        probs = np.full((len(rows), len(self.labels)), np.nan, dtype=np.float32)
+        found = np.full((len(rows), max(1, len(self.labels))), np.nan, dtype=np.float32)
         if there:
             reader = TolerantReader(processor)
             paths = [rows[row] for row in there]
-            probs[there] = self.decoded(self.task.encode(paths, reader))
+            answers = self.answers(self._encoded(paths, reader))
+            found = np.full((len(rows), answers.shape[1]), np.nan, dtype=np.float32)
+            found[there] = answers
             faults |= {row: reader.faults[path] for row, path in zip(there, paths, strict=True) if path in reader.faults}
-        return np.nan_to_num(probs), faults
+        return np.nan_to_num(found), faults
 
-    def decoded(self, inputs: Inputs, rows: Int[np.ndarray, " N"] | None = None) -> Float[np.ndarray, "N C"]:
-        """What the task makes of the head's outputs for encoded rows (all, or those named), in their order.
+    def answers(self, inputs: Inputs, rows: Int[np.ndarray, " N"] | None = None) -> Float[np.ndarray, "N K"]:
+        """What the task makes of the head's outputs for the units of encoded rows (all, or those named), merged to rows.
+
+        Raises:
+            ResourceError: the disk has no room for what is decoded.
+        """
+        units = np.arange(len(inputs.lengths)) if rows is None else units_of(inputs, rows)
+        return self.task.merge(self.decoded(inputs, units), inputs.row_of[units])
+
+    def decoded(self, inputs: Inputs, units: Int[np.ndarray, " U"] | None = None) -> Float[np.ndarray, "U K"]:
+        """What the task makes of the head's outputs for units (all, or those named), in their order.
 
         Computed in length-sorted batches, and decoded batch by batch: of the outputs no more than one batch is ever kept, and
         what is decoded is not in memory if it is large (see `RowBuffer`).
@@ -105,16 +139,21 @@ class Model:
         Raises:
             ResourceError: the disk has no room for what is decoded.
         """
-        rows = np.arange(len(inputs.lengths)) if rows is None else rows
-        decoded = RowBuffer(len(rows))
+        units = np.arange(len(inputs.lengths)) if units is None else units
+        decoded = RowBuffer(len(units))
         dtype = PRECISIONS[self.precision]
         with torch.inference_mode():
-            for places in batches_by_length(inputs.lengths[rows], is_media=self.description.modality != "text"):
-                state = self._backbone(to_device(inputs.batch(rows[places]), dtype=dtype, device=self.device))
+            for places in batches_by_length(inputs.lengths[units], is_media=self.description.modality != "text"):
+                state = self._backbone(to_device(inputs.batch(units[places]), dtype=dtype, device=self.device))
                 values = self._head(pool_for(self._head, self._backbone, state)).float().cpu().numpy()
-                decoded.put(places, self.task.decode(values))
+                decoded.put(places, self.task.decode(values, inputs, units[places]))
         assert decoded.array is not None
         return decoded.array
+
+
+def _as_read(rows: Iterable[Any]) -> list[Any]:
+    """Paths as texts; everything else as it is."""
+    return [str(row) if isinstance(row, Path) else row for row in rows]
 
 
 def load_model(path: str | Path, *, device: str = "auto", allow: Sequence[str] = ()) -> Model:

@@ -11,6 +11,7 @@ from luthier.core.names import count_of, nearest_name
 from luthier.core.process import Stopwatch
 from luthier.core.progress import Observer, Quiet, counted
 from luthier.data.dataset import EXAMPLE_ID
+from luthier.data.infer import flag_of
 from luthier.data.load.files import is_image_file
 from luthier.data.load.images import list_images
 from luthier.data.load.source import ROW_FAULT
@@ -67,6 +68,7 @@ def predict_source(
     out: Path | None = None,
     probs: bool = False,
     text: str | None = None,
+    text_pair: str | None = None,
     observer: Observer | None = None,
 ) -> PredictSummary:
     """Read a source batch by batch, add the model's answers as columns, write them in the same order.
@@ -77,6 +79,7 @@ def predict_source(
         out: .csv, .tsv, .jsonl or .parquet; standard output as CSV if absent. Written whole or not at all.
         probs: Add a column with the probability of each label.
         text: The input column, where it is not named as in training.
+        text_pair: The column of the second text, likewise.
 
     Raises:
         DataError: the source cannot be read, lacks the input column, or is not what the model reads.
@@ -93,11 +96,11 @@ def predict_source(
     if table is None:
         raise DataError(f"{source} has no rows.", remedy="name a file or folder with rows")
     model = load_model(folder)
-    column = _input_column(model, table, text, place)
+    columns = _input_columns(model, table, {"text": text, "text_pair": text_pair}, place)
     tally = _Tally()
     with open_writer(out) as writer, counted(observer, "predict", 0, "rows"):
         while table is not None:
-            writer.write(_answer(model, table, column, tally, probs=probs, base=place))
+            writer.write(_answer(model, table, columns, tally, probs=probs, base=place))
             observer.advance(table.num_rows)
             table = next(tables, None)
     if tally.faults:
@@ -134,33 +137,41 @@ def _tables(source: Path) -> Iterator[pa.Table]:
         yield pa.table({EXAMPLE_ID: some, "image": some})
 
 
-def _input_column(model: Model, table: pa.Table, text: str | None, source: Path) -> str:
-    """The column the model reads: the one named, or the one it was trained on."""
+def _input_columns(model: Model, table: pa.Table, named: Mapping[str, str | None], source: Path) -> dict[str, str]:
+    """Role -> the column that plays it: the one named, or the one it was in training."""
     reads = model.task.modality
     if _is_pictures(source):
         if reads != "image":
             raise DataError(f"The model reads {reads}s; {source} holds pictures.", remedy="name a table with the texts")
-        return "image"
+        return {"image": "image"}
+    roles = [role for role in model.task.roles if role != "target"]
     names: list[str] = [name for name in table.column_names if name not in (EXAMPLE_ID, ROW_FAULT)]
-    wanted = text or str(model.description.columns.get(model.task.roles[0], ""))
+    if len(roles) == 1:
+        named = {roles[0]: named["text"]}  # --text names the one input, whatever it is
+    return {role: _input_column(model, role, names, named.get(role), source) for role in roles}
+
+
+def _input_column(model: Model, role: str, names: Sequence[str], named: str | None, source: Path) -> str:
+    reads, only = model.task.modality, len(model.task.roles) <= 2
+    wanted = named or str(model.description.columns.get(role, ""))
     if wanted in names:
         return wanted
-    if text is None and len(names) == 1:
+    if named is None and only and len(names) == 1:
         return names[0]
     guess = nearest_name(wanted, names) or names[0]
-    remedy = f"--text {guess}" if reads == "text" else "--text COLUMN, the one that holds the paths of the pictures"
+    remedy = f"{flag_of(role)} {guess}" if reads == "text" else "--text COLUMN, the one that holds the paths of the pictures"
     shown = ", ".join(f"'{name}'" for name in names)
     raise DataError(f"The model reads {reads}s from the column '{wanted}'; {source} has {shown}.", remedy=remedy)
 
 
-def _answer(model: Model, table: pa.Table, column: str, tally: _Tally, *, probs: bool, base: Path) -> pa.Table:
+def _answer(model: Model, table: pa.Table, columns: Mapping[str, str], tally: _Tally, *, probs: bool, base: Path) -> pa.Table:
     """The table with the answers; what is wrong with its rows is counted."""
-    rows = ["" if value is None else str(value) for value in table.column(column).to_pylist()]
+    rows = list(model.task.rows(table, columns))
     if model.task.modality == "image" and not _is_pictures(base):
         rows = [str(base.parent / row) for row in rows]
     decoded, unreadable = model.answer(rows)
     _count(table, unreadable, tally)
-    added = model.task.columns(decoded, model.description.state, probs=probs)
+    added = model.task.columns(decoded, rows, model.description.state, probs=probs)
     table = table.select([name for name in table.column_names if name not in (ROW_FAULT, EXAMPLE_ID)])
     missing = np.zeros(len(rows), dtype=bool)
     missing[list(unreadable)] = True

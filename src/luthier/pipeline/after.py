@@ -8,13 +8,14 @@ from luthier.core.manifest import write_manifest
 from luthier.core.progress import Observer
 from luthier.core.seat import taken_seat
 from luthier.core.storage import write_json
+from luthier.data.infer import FLAGGED
 from luthier.evaluation.card import EvidenceCard, RunFacts, build_card
 from luthier.evaluation.predictions import write_predictions
 from luthier.evaluation.records import Predictions
 from luthier.package.card import write_card
 from luthier.package.folder import package_of, save_model
 from luthier.package.model import load_model
-from luthier.pipeline.before import Before
+from luthier.pipeline.before import Before, predictions_of
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.description import describe_model
 from luthier.pipeline.examples import example_texts
@@ -22,9 +23,11 @@ from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.records import Run
 from luthier.pipeline.run_folder import CHECKPOINTS, RunFolder, describe_data
 from luthier.pipeline.together import share_run, working_alone
+from luthier.pipeline.train import fit_settings, has_probe, training_rows
 from luthier.report import wanted_examples, write_report
 from luthier.spec import TuneSpec
-from luthier.training.ladder import RungResult, Workbench, score_of
+from luthier.training.ladder import RungResult, Workbench
+from luthier.training.loop import predict_rows
 from luthier.training.model import TunedModel
 
 
@@ -52,9 +55,12 @@ def measure_after(
     description = describe_model(prepared, chosen, model)
     save_model(model_path, model, chosen.processor, description, companions=chosen.source.folder)
     tuned = _predict_test(prepared, chosen, folder)
-    card = _card(spec, prepared, chosen, before, results, winner, tuned)
+    test = {**before.test, **_first_rung_on_test(spec, prepared, chosen, results, model), "tuned": tuned}
+    if winner.rung.name == "probe" and has_probe(spec, chosen.task):
+        del test["probe"]
+    card = _card(spec, chosen, before, results, winner, test)
     write_json(folder.path / "metrics.json", card.metrics)
-    write_predictions(folder.path / "predictions.parquet", tuned, others=before.test)
+    write_predictions(folder.path / "predictions.parquet", tuned, others={**before.test, **test})
     write_card(model_path, card.metrics, description, data=describe_data(prepared.dataset), method=winner.rung.name)
 
     observer.stage("Report", str(folder.path / "report.html"))
@@ -72,41 +78,52 @@ def _predict_test(prepared: Prepared, chosen: Chosen, folder: RunFolder) -> Pred
     saved = load_model(folder.path, device=chosen.device, allow=[package_of(builder)] if builder else [])
     rows = chosen.parts["test"]
     with working_alone(chosen):
-        decoded = saved.decoded(chosen.inputs, rows)
+        decoded = saved.answers(chosen.inputs, rows)
     return prepared.task.predictions(chosen.table.take(rows), decoded, chosen.state, prepared.dataset.schema.roles)
+
+
+def _first_rung_on_test(
+    spec: TuneSpec, prepared: Prepared, chosen: Chosen, results: Sequence[RungResult], model: TunedModel
+) -> dict[str, Predictions]:
+    """Where no probe could be fitted, the head that was trained on the frozen model takes its place, if it was not kept."""
+    if chosen.task.probe is not None or sum(result.kept for result in results) < 2:
+        return {}
+    first = results[0]
+    with working_alone(chosen):
+        model.restore(first.weights, boundary=first.rung.boundary, moves=first.rung.moves)
+        decoded = predict_rows(model, training_rows(chosen, chosen.units("test"), None), fit_settings(spec, chosen))
+    assert decoded is not None
+    return {"probe": predictions_of(prepared, chosen, "test", decoded)}
 
 
 def _card(
     spec: TuneSpec,
-    prepared: Prepared,
     chosen: Chosen,
     before: Before,
     results: Sequence[RungResult],
     winner: RungResult,
-    tuned: Predictions,
+    test: Mapping[str, Predictions],
 ) -> EvidenceCard:
-    task = prepared.task
-    test = dict(before.test)
+    task = chosen.task
     absent = dict(task.absent)
     cost = dict(before.cost)
     tuned_cost = results[0].cost
     for result in results[1:]:
         tuned_cost = tuned_cost + result.cost
     cost["tuned"] = tuned_cost
-    if winner.rung.name == "probe" and spec.model.head.is_linear:
-        del test["probe"]
+    if before.probe is None:
+        cost["probe"] = results[0].cost
+    if "probe" not in test:
         absent["probe"] = "the model kept is the probe: only a new head on the pre-trained model"
     facts = RunFacts(
         task=task.name,
         absent={name: reason for name, reason in absent.items() if name not in test},
         cost=cost,
         seeds=(spec.training.seed,),
-        validation={"probe": score_of(before.validation, task.primary_measure), "tuned": winner.score},
+        validation={"probe": results[0].score, "tuned": winner.score},
         validation_predictions=winner.predictions,
     )
-    return build_card(
-        {**test, "tuned": tuned}, facts, measures=task.measures, settings=spec.evaluation, seed=spec.training.seed
-    )
+    return build_card(test, facts, measures=task.measures, settings=spec.evaluation, seed=spec.training.seed)
 
 
 def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> TuneSpec:
@@ -118,7 +135,7 @@ def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> TuneSpe
         "training.precision": chosen.precision,
         "training.threads": chosen.threads,
         "output.overwrite": False,
-        **{f"data.{role}": roles[role] for role in ("target", "text", "image", "group", "time") if role in roles},
+        **{f"data.{role}": roles[role] for role in FLAGGED if role in roles},
     }
     if spec.model.name is None:
         values["model.name"] = chosen.source.name

@@ -14,7 +14,7 @@ from luthier.core.decision import Decision
 from luthier.core.environment import cache_folder
 from luthier.core.process import Cost, Stopwatch
 from luthier.core.progress import Observer
-from luthier.core.rows import by_slices
+from luthier.core.rows import RowBuffer, by_slices, slices_of
 from luthier.core.storage import format_bytes
 from luthier.errors import ResourceError
 from luthier.evaluation.display import format_score
@@ -27,7 +27,7 @@ from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.together import share_probe, working_alone
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import Baseline
+from luthier.tasks.protocol import Sample, Task
 from luthier.training.balance import balanced_weights
 from luthier.training.ladder import score_of
 from luthier.training.methods.rung import Rung
@@ -43,16 +43,16 @@ class Before:
 
     Attributes:
         features: Pooled features of all rows, and the stores of the boundaries that rungs start from.
-        probe: Fitted on train, its penalty chosen on validation.
+        probe: Fitted on train, its penalty chosen on validation; None for tasks whose head stands on more than a vector.
         test: Predictions on test by model: majority, classic, pretrained, probe.
-        validation: Predictions of the probe on validation.
+        validation: Predictions of the probe on validation, if there is one.
         cost: By model.
     """
 
     features: Features
-    probe: Probe
+    probe: Probe | None
     test: Mapping[str, Predictions]
-    validation: Predictions
+    validation: Predictions | None
     cost: Mapping[str, Cost]
     decisions: Sequence[Decision[Any]] = field(default=())
 
@@ -71,6 +71,7 @@ def measure_before(
     Of several processes one on each machine runs the pass, and the main process alone does the rest; the others get its probe.
     """
     observer.stage("Measure before")
+    task = prepared.task
     features, decision = measure_frozen(spec, chosen, rungs, observer=observer, processes=processes)
     test: dict[str, Predictions] = {}
     cost, probe = {"probe": features.cost}, None
@@ -78,12 +79,14 @@ def measure_before(
         with working_alone(chosen):
             test, cost = _baselines(prepared, chosen, features.pooled, features.cost, spec.training.seed)
             watch = Stopwatch()
-            probe = measure_probe(spec, chosen, features)
+            probe = measure_probe(spec, chosen, features) if task.probe is not None else None
             cost["probe"] = features.cost + watch.read()
+    if task.probe is None:
+        return Before(features=features, probe=None, test=test, validation=None, cost=cost, decisions=[decision])
     probe = share_probe(probe, processes)
     test["probe"] = _predicted(prepared, chosen, probe, features, "test")
     validation = _predicted(prepared, chosen, probe, features, "validation")
-    measure = prepared.task.primary_measure
+    measure = task.primary_measure
     observer.note(f"probe: {measure} {format_score(measure, score_of(validation, measure))} on validation")
     return Before(features=features, probe=probe, test=test, validation=validation, cost=cost, decisions=[decision])
 
@@ -95,7 +98,7 @@ def measure_frozen(
     rehearse(chosen)
     settings, decision, boundaries = choose_store(spec, chosen, rungs)
     observer.decided(decision)
-    wanted = {boundary: stored_rows(chosen) for boundary in processes.decided(sorted(boundaries))}
+    wanted = {boundary: stored_units(chosen) for boundary in processes.decided(sorted(boundaries))}
     with _naming_the_cache(), processes.one_at_a_machine_first(), working_alone(chosen):
         features = compute_features(chosen.backbone, chosen.inputs, settings, boundary_rows=wanted, observer=observer)
         trim(settings.root, limit_bytes=STORE_LIMIT_BYTES)
@@ -106,27 +109,36 @@ def measure_frozen(
 
 def measure_probe(spec: TuneSpec, chosen: Chosen, features: Features) -> Probe:
     """The probe on train, with the penalty asked for or the best of several on validation."""
-    train, validation = chosen.parts["train"], chosen.parts["validation"]
+    task = chosen.task
+    assert task.probe is not None
+    train, validation = chosen.units("train"), chosen.units("validation")
+    train, validation = (units[task.known(chosen.targets[units])] for units in (train, validation))
     return fit_probe(
         (features.pooled[train], chosen.targets[train]),
         (features.pooled[validation], chosen.targets[validation]),
-        num_labels=len(chosen.state.labels),
+        num_outputs=num_outputs(chosen),
+        loss=task.probe,
         normalize=True,
         class_weights=probe_weights(spec.training, chosen),
         penalties=PENALTIES if spec.training.probe_penalty is None else (spec.training.probe_penalty,),
     )
 
 
-def stored_rows(chosen: Chosen) -> Int[np.ndarray, " n"]:
-    """The rows whose activations are kept: those that training reads."""
-    return np.sort(np.concatenate([chosen.parts["train"], chosen.parts["validation"]]))
+def num_outputs(chosen: Chosen) -> int:
+    """How many numbers a probe gives: one for each label, or for each column of the targets."""
+    return len(chosen.state.labels) if chosen.task.has_classes else int(chosen.targets.shape[1])
+
+
+def stored_units(chosen: Chosen) -> Int[np.ndarray, " u"]:
+    """The units whose activations are kept: those that training reads."""
+    return np.sort(np.concatenate([chosen.units("train"), chosen.units("validation")]))
 
 
 def probe_weights(settings: TrainingSettings, chosen: Chosen) -> Float[np.ndarray, " C"] | None:
     """Weights of the labels for the probe: it sees every row at once, so that balanced sampling is balanced weights."""
     if "balanced" not in (settings.class_weights, settings.sampling):
         return None
-    return balanced_weights(chosen.targets[chosen.parts["train"]], len(chosen.state.labels))
+    return balanced_weights(chosen.targets[chosen.units("train")], len(chosen.state.labels))
 
 
 @contextmanager
@@ -167,16 +179,16 @@ def choose_store(
         device=chosen.device,
     )
     boundaries = sorted({item for rung in rungs for item in rung.boundaries if 0 < item < chosen.backbone.num_blocks})
-    if spec.model.head.pooling == "attention":
+    if head_reads_states(spec, chosen.task):
         boundaries.append(chosen.backbone.num_blocks)
-    rows = stored_rows(chosen)
+    units = stored_units(chosen)
     if not boundaries or spec.training.store == "off":
         why = "as asked" if boundaries else "no rung trains on top of frozen blocks"
         return settings, Decision(name="store", value="off", reason=why, override="--store"), {}
     if spec.training.cutmix:
         why = "CutMix makes other pictures in every step, which frozen blocks must see"
         return settings, Decision(name="store", value="off", reason=why, override="--cutmix 0"), {}
-    plans = [plan_boundary(chosen.backbone, chosen.inputs, settings, boundary=boundary, rows=rows) for boundary in boundaries]
+    plans = [plan_boundary(chosen.backbone, chosen.inputs, settings, boundary=boundary, rows=units) for boundary in boundaries]
     reason = refusal(plans, settings.root) or replay_fault(chosen, boundaries)
     if reason:
         return settings, Decision(name="store", value="off", reason=reason, override="--store"), {}
@@ -188,7 +200,12 @@ def choose_store(
         evidence={"bytes": size, "boundaries": boundaries},
         override="--store off",
     )
-    return settings, decision, dict.fromkeys(boundaries, rows)
+    return settings, decision, dict.fromkeys(boundaries, units)
+
+
+def head_reads_states(spec: TuneSpec, task: Task) -> bool:
+    """Whether the head stands on all hidden states, and not on a vector that the backbone pools."""
+    return task.probe is None or spec.model.head.pooling == "attention"
 
 
 def _what_is_kept(chosen: Chosen, boundaries: Sequence[int]) -> str:
@@ -222,39 +239,50 @@ def _baselines(
     prepared: Prepared, chosen: Chosen, pooled: Float[np.ndarray, "N D"], pass_cost: Cost, seed: int
 ) -> tuple[dict[str, Predictions], dict[str, Cost]]:
     """Predictions on test of each model that needs no tuning, and what it cost."""
-    train, test = chosen.parts["train"], chosen.parts["test"]
+    test = chosen.parts["test"]
     predictions, cost = {}, {}
+    roles = prepared.dataset.schema.roles
     for baseline in prepared.task.baselines:
         watch = Stopwatch()
-        decoded = _run(baseline, chosen, pooled, train, test, seed)
-        predictions[baseline.name] = prepared.task.predictions(
-            chosen.table.take(test), decoded, chosen.state, prepared.dataset.schema.roles
-        )
+        given = pooled if baseline.needs_features else None
+        known, asked = (sample_of(chosen, part, roles, features=given) for part in ("train", "test"))
+        decoded = baseline.fit_predict(known, asked, chosen.state, seed)
+        predictions[baseline.name] = prepared.task.predictions(chosen.table.take(test), decoded, chosen.state, roles)
         cost[baseline.name] = watch.read() + pass_cost if baseline.needs_features else watch.read()
     return predictions, cost
 
 
-def _run(
-    baseline: Baseline,
-    chosen: Chosen,
-    pooled: Float[np.ndarray, "N D"],
-    train: Int[np.ndarray, " n"],
-    test: Int[np.ndarray, " m"],
-    seed: int,
-) -> Float[np.ndarray, "m C"]:
-    targets = chosen.targets[train]
-    if baseline.needs_features:
-        return baseline.fit_predict(pooled[train], targets, pooled[test], seed)
-    return baseline.fit_predict([chosen.rows[row] for row in train], targets, [chosen.rows[row] for row in test], seed)
+def sample_of(
+    chosen: Chosen, part: str, roles: Mapping[str, str], *, features: Float[np.ndarray, "U D"] | None = None
+) -> Sample:
+    """A part as baselines see it."""
+    rows, units = chosen.parts[part], chosen.units(part)
+    return Sample(
+        table=chosen.table.take(rows),
+        roles=roles,
+        rows=[chosen.rows[row] for row in rows],
+        targets=chosen.targets[units],
+        features=None if features is None else features[units],
+    )
 
 
 def _predicted(prepared: Prepared, chosen: Chosen, probe: Probe, features: Features, part: str) -> Predictions:
     """The probe's predictions of a part."""
-    return predictions_of(prepared, chosen, part, by_slices(probe.logits, features.pooled[chosen.parts[part]]))
+    return probe_predictions(prepared, chosen, part, by_slices(probe.logits, features.pooled[chosen.units(part)]))
 
 
-def predictions_of(prepared: Prepared, chosen: Chosen, part: str, outputs: Float[np.ndarray, "n C"]) -> Predictions:
-    """Predictions of a part from the outputs of a head."""
+def probe_predictions(prepared: Prepared, chosen: Chosen, part: str, outputs: Float[np.ndarray, "u C"]) -> Predictions:
+    """Predictions of a part from what a linear head gave for its units."""
+    units = chosen.units(part)
+    decoded = RowBuffer(len(units))
+    for places in slices_of(outputs):
+        decoded.put(places, prepared.task.decode(outputs[places], chosen.inputs, units[places]))
+    assert decoded.array is not None
+    return predictions_of(prepared, chosen, part, decoded.array)
+
+
+def predictions_of(prepared: Prepared, chosen: Chosen, part: str, decoded: Float[np.ndarray, "u K"]) -> Predictions:
+    """Predictions of a part from what was decoded of its units."""
+    merged = prepared.task.merge(decoded, chosen.inputs.row_of[chosen.units(part)])
     rows = chosen.table.take(chosen.parts[part])
-    decoded = by_slices(prepared.task.decode, outputs)
-    return prepared.task.predictions(rows, decoded, chosen.state, prepared.dataset.schema.roles)
+    return prepared.task.predictions(rows, merged, chosen.state, prepared.dataset.schema.roles)

@@ -23,14 +23,13 @@ from luthier.models.settings import HeadSettings, ModelSettings
 from luthier.models.source import PretrainedFolder, resolve_model
 from luthier.models.truncate import truncate
 from luthier.package.folder import refuse_unsavable
+from luthier.pipeline.contradictions import refuse_unfit_training
 from luthier.pipeline.prepare import Prepared
 from luthier.spec import TuneSpec
-from luthier.tasks.inputs import Inputs
-from luthier.tasks.protocol import TaskState
+from luthier.tasks.inputs import Inputs, units_of
+from luthier.tasks.protocol import Task, TaskState
 from luthier.training.balance import describe_balance
 from luthier.training.device import choose_device, choose_precision, choose_threads
-from luthier.training.mixing import refuse_unfit_mixing
-from luthier.training.mixing.mixture import MixingSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,29 +43,35 @@ class Chosen:
 
     Attributes:
         source: Where the model comes from.
+        task: The kind of problem.
         table: The rows of all parts; row numbers below are its own.
         parts: Rows of train, validation and test.
-        rows: Raw inputs (texts, paths).
+        rows: Raw inputs (texts, paths, ...).
         inputs: Encoded inputs.
-        targets: Label indices; -1 for labels that train does not have.
+        targets: Of the units; label indices, -1 for labels that train does not have, or whatever the task trains on.
         threads: Of this machine; its processes share them.
         weights_key: What features computed by this backbone are found again by.
     """
 
+    task: Task
     source: PretrainedFolder
     backbone: Backbone
     processor: Processor
     state: TaskState
     table: "pa.Table"
     parts: Mapping[str, Int[np.ndarray, " n"]]
-    rows: Sequence[str]
+    rows: Sequence[Any]
     inputs: Inputs
-    targets: Int[np.ndarray, " N"]
+    targets: np.ndarray
     device: str
     precision: str
     threads: int
     weights_key: str
     decisions: Sequence[Decision[Any]]
+
+    def units(self, part: str) -> Int[np.ndarray, " u"]:
+        """The encoded inputs of a part, row by row."""
+        return units_of(self.inputs, self.parts[part])
 
     @property
     def own_threads(self) -> int:
@@ -81,7 +86,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         ModelError: no model, a refused one, or one that does not fit the task.
     """
     task = prepared.task
-    refuse_unfit_mixing(MixingSettings(mixup=spec.training.mixup, cutmix=spec.training.cutmix), task.modality)
+    refuse_unfit_training(spec, task)
     observer.stage("Choose")
     if backbone is not None:
         refuse_unsavable(backbone)
@@ -96,7 +101,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     rows = task.rows(table, prepared.dataset.schema.roles)
     processor = load_processor(source.folder, task.modality)
     if isinstance(processor, TextProcessor):
-        processor, decision = _fit_length(processor, [rows[row] for row in parts["train"]], spec)
+        processor, decision = _fit_length(processor, task, [rows[row] for row in parts["train"]], spec)
         decisions.append(decision)
     if seat.count > 1:
         decisions.append(_seats_decision(seat))
@@ -105,12 +110,15 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     longest = processor.max_length if isinstance(processor, TextProcessor) else 1
     attention = choose_attention(device.value, longest)
     loaded, shortened = _load(spec.model, source, backbone, attention=attention)
-    targets = task.targets(table, state, prepared.dataset.schema.roles)
-    balance = describe_balance(spec.training, targets[parts["train"]], state.labels)
+    inputs = task.encode(rows, processor, state)
+    targets = task.targets(table, state, prepared.dataset.schema.roles, inputs)
+    known = targets[units_of(inputs, parts["train"])]
+    balance = describe_balance(spec.training, known, state.labels) if task.has_classes else []
     last = [*shortened, *_head_decision(spec.model.head, loaded.width), *balance]
     for made in last:
         observer.decided(made)
     return Chosen(
+        task=task,
         source=source,
         backbone=loaded,
         processor=processor,
@@ -118,7 +126,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         table=table,
         parts=parts,
         rows=rows,
-        inputs=task.encode(rows, processor),
+        inputs=inputs,
         targets=targets,
         device=device.value,
         precision=precision.value,
@@ -202,15 +210,17 @@ def _nothing_left(dataset: Dataset, part: str) -> DataError:
     )
 
 
-def _fit_length(processor: TextProcessor, texts: Sequence[str], spec: TuneSpec) -> tuple[TextProcessor, Decision[int]]:
-    """The longest input in tokens: what the user said, or what fits the training texts."""
+def _fit_length(
+    processor: TextProcessor, task: Task, rows: Sequence[Any], spec: TuneSpec
+) -> tuple[TextProcessor, Decision[int]]:
+    """The longest input in tokens: what the user said, or what fits the training rows."""
     if spec.model.max_length is not None:
         limit = min(spec.model.max_length, processor.limit)
         said = (
             "as asked" if limit == spec.model.max_length else f"asked for {spec.model.max_length}, which the model cannot take"
         )
         return processor.with_max_length(limit), Decision(name="max_length", value=limit, reason=said)
-    decision = choose_max_length(processor.count_tokens(texts), processor.limit)
+    decision = choose_max_length(task.count_tokens(rows, processor), processor.limit)
     return processor.with_max_length(decision.value), decision
 
 

@@ -1,8 +1,12 @@
 """What a spec says that cannot both be meant, or would change nothing: told before anything is read."""
 
+from luthier.errors import SpecError, raise_together
 from luthier.models.settings import refuse_idle_head
 from luthier.spec import TuneSpec
+from luthier.tasks.protocol import Task
 from luthier.training.balance import refuse_double_balance
+from luthier.training.mixing import refuse_unfit_mixing
+from luthier.training.mixing.mixture import MixingSettings
 
 
 def refuse_contradictions(spec: TuneSpec) -> None:
@@ -13,3 +17,35 @@ def refuse_contradictions(spec: TuneSpec) -> None:
     """
     refuse_idle_head(spec.model.head)
     refuse_double_balance(spec.training)
+
+
+def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
+    """Look at the settings of training that only some tasks know.
+
+    Raises:
+        SpecError: a setting for examples with one label, where they have something else; all such settings together.
+    """
+    training = spec.training
+    refuse_unfit_mixing(MixingSettings(mixup=training.mixup, cutmix=training.cutmix), task.modality)
+    pooling = spec.model.head.pooling
+    problems = []
+    if task.probe is None and pooling != "auto":
+        problem = f"The head of {task.name} stands on every hidden state: nothing is pooled, and '{pooling}' was asked for."
+        problems.append(SpecError(problem, remedy="leave --head-pooling out"))
+    if task.has_classes:
+        raise_together(problems)
+        return
+    given = {
+        "--class-weights": training.class_weights != "none",
+        "--sampling balanced": training.sampling == "balanced",
+        "--label-smoothing": training.label_smoothing > 0,
+        "--mixup": training.mixup > 0,
+        "--cutmix": training.cutmix > 0,
+        f"--loss {training.loss}": training.loss != "auto",
+    }
+    problems += [
+        SpecError(f"{flag} is for examples with one label each; {task.name} has none such.", remedy=f"leave {flag} out")
+        for flag, is_given in given.items()
+        if is_given
+    ]
+    raise_together(problems)

@@ -1,6 +1,6 @@
 """What a run would cost, from one short measurement on this machine: a few batches forward, two training steps on a copy.
 
-Work is counted in units: tokens of texts, pictures. Attention's growth with the square of the length is left out; where
+Work is counted in tokens of texts, in pictures. Attention's growth with the square of the length is left out; where
 frozen blocks are computed in each step, they count a third of what training them would (one forward pass of forward,
 backward, and the weights' own gradient).
 """
@@ -20,7 +20,7 @@ from luthier.core.seat import taken_seat
 from luthier.core.seeding import generator_for
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
 from luthier.pipeline.choose import Chosen
-from luthier.pipeline.train import fit_settings, loss_recipe, training_rows
+from luthier.pipeline.train import fit_settings, known_units, loss_recipe, training_rows
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import LossSum, Task
 from luthier.training.device import autocast
@@ -38,7 +38,7 @@ BYTES_PER_WEIGHT = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """What one unit costs.
+    """What one token or picture costs.
 
     Attributes:
         forward_seconds: In the pass through the frozen model.
@@ -68,7 +68,7 @@ def _time_pass(chosen: Chosen) -> float:
                 runner.pool(runner(inputs)).float().cpu()
                 last = time.perf_counter() - begin
             is_warm = True
-            units, seconds = units + units_of(chosen, rows[places]), seconds + last
+            units, seconds = units + work_of(chosen, rows[places]), seconds + last
             if seconds > SAMPLE_SECONDS:
                 break
     return seconds / max(1, units)
@@ -80,11 +80,11 @@ def _copied_model(spec: TuneSpec, task: Task, chosen: Chosen) -> TunedModel:
 
 
 def _time_step(spec: TuneSpec, task: Task, chosen: Chosen) -> float:
-    """Seconds per unit of a step of everything, measured on rows of typical length."""
+    """Seconds per token or picture of a step of everything, measured on rows of typical length."""
     model = _copied_model(spec, task, chosen)
     rows = _typical_rows(chosen, spec.training.first_micro_batch)
     inputs = to_device(chosen.inputs.batch(rows), dtype=torch.float32, device=chosen.device)
-    targets = torch.from_numpy(np.maximum(chosen.targets[rows], 0)).to(chosen.device)
+    targets = torch.from_numpy(chosen.targets[rows]).to(chosen.device)
     seconds = 0.0
     with model.tuning(0) as trainable:
         groups = build_groups(trainable.items(), learning_rate=0.0, weight_decay=0.0)
@@ -98,12 +98,12 @@ def _time_step(spec: TuneSpec, task: Task, chosen: Chosen) -> float:
             task.loss(outputs, targets).sum.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             seconds = time.perf_counter() - begin
-    return seconds / max(1, units_of(chosen, rows))
+    return seconds / max(1, work_of(chosen, rows))
 
 
 def _typical_rows(chosen: Chosen, number: int) -> Int[np.ndarray, " B"]:
-    """Training rows of about the mean length: batches hold rows of like length."""
-    train = chosen.parts["train"]
+    """Training units of about the mean length: batches hold units of like length."""
+    train = known_units(chosen, "train")
     distance = np.abs(chosen.inputs.lengths[train] - chosen.inputs.lengths[train].mean())
     return np.asarray(train[np.argsort(distance, kind="stable")[:number]])
 
@@ -113,15 +113,15 @@ def is_text(chosen: Chosen) -> bool:
     return chosen.backbone.rehearsal is not None and chosen.backbone.rehearsal.padded
 
 
-def units_of(chosen: Chosen, rows: Int[np.ndarray, " n"]) -> int:
-    """Tokens or pictures of some rows."""
-    return int(chosen.inputs.lengths[rows].sum())
+def work_of(chosen: Chosen, units: Int[np.ndarray, " u"]) -> int:
+    """Tokens or pictures of some encoded inputs."""
+    return int(chosen.inputs.lengths[units].sum())
 
 
 def pass_seconds(chosen: Chosen, rates: Rates) -> float:
     """One pass of the frozen model over the distinct rows of all parts, by one process with the threads of its machine's."""
     _, first = np.unique(chosen.inputs.keys, return_index=True)
-    return rates.forward_seconds * units_of(chosen, first) / taken_seat().local_count
+    return rates.forward_seconds * work_of(chosen, first) / taken_seat().local_count
 
 
 def rung_seconds(spec: TuneSpec, chosen: Chosen, rung: Rung, rates: Rates, *, stored: bool) -> float:
@@ -129,7 +129,7 @@ def rung_seconds(spec: TuneSpec, chosen: Chosen, rung: Rung, rates: Rates, *, st
     epochs = epochs_of(spec, chosen, rung)
     trained = fmean(1 - boundary / chosen.backbone.num_blocks for boundary in rung.boundaries)
     frozen = 0.0 if stored else 1 - trained
-    train, validation = units_of(chosen, chosen.parts["train"]), units_of(chosen, chosen.parts["validation"])
+    train, validation = work_of(chosen, chosen.units("train")), work_of(chosen, chosen.units("validation"))
     steps = epochs * train * rates.step_seconds * (trained + frozen / 3)
     scored = epochs * spec.training.evaluations_per_epoch * validation * rates.forward_seconds * (trained + frozen)
     return (steps + scored) / taken_seat().count
@@ -137,7 +137,7 @@ def rung_seconds(spec: TuneSpec, chosen: Chosen, rung: Rung, rates: Rates, *, st
 
 def epochs_of(spec: TuneSpec, chosen: Chosen, rung: Rung) -> float:
     """The most epochs a rung may take."""
-    rows = len(chosen.parts["train"])
+    rows = len(chosen.units("train"))
     return spec.training.num_epochs or default_epochs(rung, rows, batch_size=spec.training.batch_size)
 
 
@@ -158,7 +158,7 @@ def memory_bytes(spec: TuneSpec, task: Task, chosen: Chosen, rungs: Sequence[Run
     in_pass = held_bytes(chosen.device) + weights * (2 if chosen.precision == "bfloat16" else BYTES_PER_WEIGHT)
     peaks = [in_pass]
     settings, recipe = fit_settings(spec, chosen), loss_recipe(spec.training, chosen)
-    rows = training_rows(chosen, chosen.parts["train"], None)
+    rows = training_rows(chosen, known_units(chosen, "train"), None)
 
     def loss(outputs: Tensor, targets: Tensor) -> LossSum:
         return task.loss(outputs, targets, recipe=recipe)

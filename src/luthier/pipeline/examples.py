@@ -30,7 +30,8 @@ def example_texts(spec: TuneSpec, prepared: Prepared, chosen: Chosen, ids: Seque
     names = [name for name in ids if name in places]
     if prepared.task.modality == "image":
         return {name: thumbnail(Path(value)) for name, value in zip(names, values, strict=True)} if shown == "full" else {}
-    return {name: _shown(value, masked=shown == "masked") for name, value in zip(names, values, strict=True)}
+    texts = (value if isinstance(value, str) else " ⟷ ".join(map(str, value)) for value in values)
+    return {name: _shown(text, masked=shown == "masked") for name, text in zip(names, texts, strict=True)}
 
 
 def how_to_show(spec: TuneSpec, prepared: Prepared) -> str:

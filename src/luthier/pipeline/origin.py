@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from luthier.core.machine import describe_machine
@@ -28,7 +27,7 @@ def describe_origin(spec: TuneSpec, chosen: Chosen) -> dict[str, Any]:
     machine = describe_machine()
     return {
         "settings": hashlib.sha256(spec.with_values(NEUTRAL).to_yaml().encode()).hexdigest(),
-        "parts": {name: _digest(chosen, rows) for name, rows in chosen.parts.items()},
+        "parts": {name: _digest(chosen, name) for name in chosen.parts},
         "weights": chosen.source.weights_sha256
         if chosen.weights_key == chosen.source.weights_sha256
         else _own(chosen.backbone),
@@ -36,9 +35,10 @@ def describe_origin(spec: TuneSpec, chosen: Chosen) -> dict[str, Any]:
     }
 
 
-def _digest(chosen: Chosen, rows: np.ndarray) -> str:
+def _digest(chosen: Chosen, part: str) -> str:
     """Of the encoded inputs and targets of a part, in order."""
-    return hashlib.sha256(chosen.inputs.keys[rows].tobytes() + chosen.targets[rows].tobytes()).hexdigest()
+    units = chosen.units(part)
+    return hashlib.sha256(chosen.inputs.keys[units].tobytes() + chosen.targets[units].tobytes()).hexdigest()
 
 
 def _own(backbone: Backbone) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from luthier.core.decision import Decision
 from luthier.core.names import count_of
@@ -23,7 +24,7 @@ from luthier.pipeline.estimate import (
     pass_seconds,
     rung_seconds,
     trained_share,
-    units_of,
+    work_of,
 )
 from luthier.pipeline.prepare import Prepared, prepare
 from luthier.pipeline.records import Plan
@@ -96,12 +97,12 @@ def _steps(
         longest = max((seconds or 0.0 for _, _, seconds in steps[1:]), default=0.0)
         steps.append(("refit", "the winner once more, on train and validation", longest * share))
     test = chosen.parts["test"]
-    seconds = rates.forward_seconds * units_of(chosen, test)
+    seconds = rates.forward_seconds * work_of(chosen, chosen.units("test"))
     return [*steps, ("measure after", f"{count_of(len(test), 'test row')} once through the saved model; report", seconds)]
 
 
 def _describe(spec: TuneSpec, chosen: Chosen, rung: Rung) -> str:
-    steps = max(1, round(epochs_of(spec, chosen, rung) * math.ceil(len(chosen.parts["train"]) / spec.training.batch_size)))
+    steps = max(1, round(epochs_of(spec, chosen, rung) * math.ceil(len(chosen.units("train")) / spec.training.batch_size)))
     moving = count_moving(chosen.backbone, rung)
     share = f"{trained_share(chosen, rung):.0%} of the blocks" if rung.boundary else "every block"
     weights = f"{moving / 1e6:.1f} million weights" if moving >= 1e6 else count_of(moving, "weight")
@@ -143,13 +144,20 @@ def _licence_worry(chosen: Chosen) -> str:
     return ""
 
 
+def _rows_per_label(chosen: Chosen) -> Int[np.ndarray, " C"]:
+    """Where examples have one label each; of other tasks nothing is counted."""
+    if not chosen.task.has_classes:
+        return np.zeros(0, dtype=np.int64)
+    return np.bincount(chosen.targets[chosen.units("train")], minlength=len(chosen.state.labels))
+
+
 def _size_worries(prepared: Prepared, chosen: Chosen) -> list[str]:
     said = []
     sizes = {name: len(chosen.parts[name]) for name in PARTS}
     if sizes["train"] < FEW_ROWS:
         said.append(f"Only {count_of(sizes['train'], 'row')} to learn from; {FEW_ROWS} or more make a difference.")
-    counts = np.bincount(chosen.targets[chosen.parts["train"]], minlength=len(chosen.state.labels))
-    few = [label for label, count in zip(chosen.state.labels, counts, strict=True) if count < FEW_ROWS_PER_CLASS]
+    counts = _rows_per_label(chosen)
+    few = [label for label, count in zip(chosen.state.labels, counts, strict=False) if count < FEW_ROWS_PER_CLASS]
     if few:
         shown = ", ".join(f"'{label}'" for label in few[:3]) + (f" and {len(few) - 3:,} more" if len(few) > 3 else "")
         verb = "has" if len(few) == 1 else "have"
@@ -158,7 +166,7 @@ def _size_worries(prepared: Prepared, chosen: Chosen) -> list[str]:
             f"from ({shown}); expect them to be missed."
         )
     points = 100 / math.sqrt(max(1, sizes["test"]))
-    if points > SMALL_TEST_POINTS:
+    if points > SMALL_TEST_POINTS and chosen.task.has_classes:
         is_made = prepared.split.method != "given" and prepared.split.fractions[2] > 0
         remedy = "--split 70/10/20 would make it larger" if is_made else "a larger test part would show more"
         said.append(

@@ -10,10 +10,10 @@ from luthier.core.decision import Decision
 from luthier.core.names import count_of
 from luthier.core.process import Cost, Stopwatch
 from luthier.features.probe import Probe, fit_probe
-from luthier.pipeline.before import Before
+from luthier.pipeline.before import Before, num_outputs
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.together import share_probe, working_alone
-from luthier.pipeline.train import training_rows
+from luthier.pipeline.train import known_units, training_rows
 from luthier.training.ladder import RungResult, Workbench, head_weights, rung_settings, use_probe
 from luthier.training.model import TunedModel
 from luthier.training.refit import train_again
@@ -33,24 +33,25 @@ def refit(
         The results with the refit's cost added to the winner's, their validation scores as they were; and what was done.
     """
     bench.observer.stage("Refit", "the winner once more, on train and validation")
-    rows = rows_to_learn(chosen)
+    units = known_units(chosen, "train", "validation")
     winner = [result for result in results if result.kept][-1]
     watch = Stopwatch()
     if bench.head_origin == "probe":
         with working_alone(chosen):
-            fitted = _refit_probe(chosen, before, rows) if bench.processes.is_main else None
+            fitted = _refit_probe(chosen, before, units) if bench.processes.is_main else None
         probe = share_probe(fitted, bench.processes)
         use_probe(model, probe)
         bench = replace(bench, start=head_weights(probe.start))
     cost = watch.read()
     if winner is not results[0] or bench.head_origin == "fresh":
         model.restore(bench.start)
-        cost = cost + _train_again(chosen, bench, winner, rows, model)
-    bench.record({"event": "refit_finished", "rows": len(rows), "rung": winner.rung.name, "cost": cost})
+        cost = cost + _train_again(chosen, bench, winner, units, model)
+    bench.record({"event": "refit_finished", "rows": len(units), "rung": winner.rung.name, "cost": cost})
+    num_rows = len(np.unique(chosen.inputs.row_of[units]))
     decision = Decision(
         name="refit",
         value=True,
-        reason=f"{winner.rung.name} was trained again on all {count_of(len(rows), 'row')} of train and validation, for as "
+        reason=f"{winner.rung.name} was trained again on all {count_of(num_rows, 'row')} of train and validation, for as "
         "many steps per row as were best; the scores on validation are those from before",
         evidence={"rung": winner.rung.name, "epochs": winner.epochs},
         override="--no-refit",
@@ -59,32 +60,29 @@ def refit(
     return [replace(one, cost=one.cost + cost) if one is winner else one for one in results], decision
 
 
-def rows_to_learn(chosen: Chosen) -> Int[np.ndarray, " n"]:
-    """Train and validation, without rows whose label train does not know."""
-    rows = np.sort(np.concatenate([chosen.parts["train"], chosen.parts["validation"]]))
-    return np.asarray(rows[chosen.targets[rows] >= 0])
-
-
-def _refit_probe(chosen: Chosen, before: Before, rows: Int[np.ndarray, " n"]) -> Probe:
+def _refit_probe(chosen: Chosen, before: Before, units: Int[np.ndarray, " u"]) -> Probe:
     """The probe once more, with the penalty that was chosen."""
-    both = (before.features.pooled[rows], chosen.targets[rows])
+    assert chosen.task.probe is not None
+    assert before.probe is not None
+    both = (before.features.pooled[units], chosen.targets[units])
     return fit_probe(
         both,
         both,
-        num_labels=len(chosen.state.labels),
+        num_outputs=num_outputs(chosen),
+        loss=chosen.task.probe,
         normalize=before.probe.normalize,
         penalties=(before.probe.penalty,),
         class_weights=before.probe.class_weights,
     )
 
 
-def _train_again(chosen: Chosen, bench: Workbench, result: RungResult, rows: Int[np.ndarray, " n"], model: TunedModel) -> Cost:
+def _train_again(chosen: Chosen, bench: Workbench, result: RungResult, units: Int[np.ndarray, " u"], model: TunedModel) -> Cost:
     settings = rung_settings(result.rung, bench)
     if settings.unfreezing is not None:
         settings = replace(settings, unfreezing=settings.unfreezing.as_it_happened(result.unfroze))
     return train_again(
         model,
-        lambda boundary: training_rows(chosen, rows, bench.rows(boundary)[0].store),
+        lambda boundary: training_rows(chosen, units, bench.rows(boundary)[0].store),
         settings,
         fraction=min(1.0, result.epochs / settings.num_epochs),
         loss=bench.loss,

@@ -8,7 +8,7 @@ from luthier.core.names import count_of
 from luthier.core.progress import Observer, Quiet
 from luthier.pipeline.before import choose_store, rehearse
 from luthier.pipeline.choose import Chosen, choose_model
-from luthier.pipeline.estimate import Rates, measure_rates, memory_bytes, pass_seconds, rung_seconds, units_of
+from luthier.pipeline.estimate import Rates, measure_rates, memory_bytes, pass_seconds, rung_seconds, work_of
 from luthier.pipeline.planning import disk_bytes, folder_worry, worries
 from luthier.pipeline.prepare import prepare
 from luthier.pipeline.records import Plan
@@ -83,7 +83,7 @@ def _steps(
     if asked.settings.final:
         test = chosen.parts["test"]
         steps.append(("final training", "the best values once more, at most as long as the longest trial", longest))
-        seconds = rates.forward_seconds * units_of(chosen, test)
+        seconds = rates.forward_seconds * work_of(chosen, chosen.units("test"))
         steps.append(("measure after", f"{count_of(len(test), 'test row')} once through the saved model; report", seconds))
     return steps
 

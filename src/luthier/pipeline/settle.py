@@ -54,9 +54,10 @@ def build_self_test(
     def plain_loss(outputs: Tensor, targets: Tensor) -> LossSum:
         return prepared.task.loss(outputs, targets, recipe=PLAIN)
 
-    def of_the_probe(rows: Int[np.ndarray, " B"]) -> tuple[float, float]:
-        logits = torch.from_numpy(before.probe.start_logits(before.features.pooled[rows])).float()
-        part = plain_loss(logits, torch.from_numpy(chosen.targets[rows]))
+    def of_the_probe(units: Int[np.ndarray, " B"]) -> tuple[float, float]:
+        assert before.probe is not None
+        logits = torch.from_numpy(before.probe.start_logits(before.features.pooled[units])).float()
+        part = plain_loss(logits, torch.from_numpy(chosen.targets[units]))
         expected = float(part.sum) / part.weight
         relative, absolute = _tolerance(chosen, before)
         return expected * (1 - relative) - absolute, expected * (1 + relative) + absolute

@@ -17,13 +17,13 @@ from luthier.data.dataset import EXAMPLE_ID
 from luthier.errors import SpecError, raise_together
 from luthier.evaluation.records import Predictions
 from luthier.features.store import ActivationStore
-from luthier.pipeline.before import Before, predictions_of
+from luthier.pipeline.before import Before, head_reads_states, predictions_of
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.run_folder import RunFolder
 from luthier.pipeline.settle import build_opening
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import HeadOrigin, LossRecipe, LossSum
+from luthier.tasks.protocol import HeadOrigin, LossRecipe, LossSum, Task
 from luthier.training.balance import balanced_weights
 from luthier.training.data import TrainingRows
 from luthier.training.dropout import set_dropout
@@ -32,7 +32,6 @@ from luthier.training.ladder import RungResult, Workbench, climb, first_result, 
 from luthier.training.methods import build_rung, ladder_rungs
 from luthier.training.methods.probe import in_steps
 from luthier.training.methods.rung import AdapterSettings, Rung
-from luthier.training.mixing import refuse_unfit_mixing
 from luthier.training.mixing.mixture import MixingSettings
 from luthier.training.model import TunedModel
 from luthier.training.moving import refuse_unfit
@@ -56,7 +55,7 @@ def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
         refuse_unfit(chosen.backbone, asked)
         others = [] if asked.name == "probe" else [asked]
     refuse_idle_settings(spec.training, others)
-    return [probe if spec.model.head.is_linear else in_steps(probe), *(with_adapter(rung, spec.training) for rung in others)]
+    return [probe if has_probe(spec, chosen.task) else in_steps(probe), *(with_adapter(rung, spec.training) for rung in others)]
 
 
 def refuse_idle_settings(settings: TrainingSettings, rungs: Sequence[Rung]) -> None:
@@ -123,7 +122,9 @@ def train(
     model = TunedModel(chosen.backbone, fresh_head(spec, prepared, chosen)).to(chosen.device)
     if chosen.backbone.has_maps:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time of the default layout
-    if spec.model.head.is_linear:
+    if has_probe(spec, prepared.task):
+        assert before.probe is not None
+        assert before.validation is not None
         use_probe(model, before.probe)
         measure = prepared.task.primary_measure
         first = first_result(model, rungs[0], before.validation, measure=measure, cost=before.cost["probe"])
@@ -158,24 +159,23 @@ def make_workbench(
     processes: Processes = ALONE,
 ) -> Workbench:
     """What every rung works with."""
-    settings, is_linear = spec.training, spec.model.head.is_linear
-    refuse_unfit_mixing(MixingSettings(mixup=settings.mixup, cutmix=settings.cutmix), prepared.task.modality)
+    settings, task = spec.training, prepared.task
     recipe = loss_recipe(settings, chosen)
-    origin: HeadOrigin = "probe" if is_linear else "fresh"
+    start, origin = _start(spec, prepared, chosen, before)
 
     def loss(outputs: Tensor, targets: Tensor) -> LossSum:
-        return prepared.task.loss(outputs, targets, recipe=recipe)
+        return task.loss(outputs, targets, recipe=recipe)
 
-    def predict(outputs: Float[np.ndarray, "N C"]) -> Predictions:
-        return predictions_of(prepared, chosen, "validation", outputs)
+    def predict(decoded: Float[np.ndarray, "U K"]) -> Predictions:
+        return predictions_of(prepared, chosen, "validation", decoded)
 
     return Workbench(
         parts=_parts(spec, chosen, before),
         predict=predict,
-        measure=prepared.task.primary_measure,
-        measures=prepared.task.measures,
+        measure=task.primary_measure,
+        measures=task.measures,
         settings=fit_settings(spec, chosen),
-        start=head_weights(before.probe.start) if is_linear else fresh_start(spec, prepared, chosen),
+        start=start,
         head_origin=origin,
         rates={
             "num_epochs": settings.num_epochs,
@@ -194,11 +194,24 @@ def make_workbench(
     )
 
 
+def _start(spec: TuneSpec, prepared: Prepared, chosen: Chosen, before: Before) -> tuple[Mapping[str, Tensor], HeadOrigin]:
+    """The weights of the head that each rung starts from, and where they come from."""
+    if has_probe(spec, prepared.task):
+        assert before.probe is not None
+        return head_weights(before.probe.start), "probe"
+    return fresh_start(spec, prepared, chosen), "fresh"
+
+
+def has_probe(spec: TuneSpec, task: Task) -> bool:
+    """Whether the head can start from a probe: it is linear, on a pooled vector."""
+    return task.probe is not None and spec.model.head.is_linear
+
+
 def loss_recipe(settings: TrainingSettings, chosen: Chosen) -> LossRecipe:
     """How the loss is computed; class weights follow from the training rows."""
     weights: tuple[float, ...] = ()
     if settings.class_weights == "balanced":
-        weights = tuple(balanced_weights(chosen.targets[chosen.parts["train"]], len(chosen.state.labels)).tolist())
+        weights = tuple(balanced_weights(chosen.targets[chosen.units("train")], len(chosen.state.labels)).tolist())
     return LossRecipe(name=settings.loss, label_smoothing=settings.label_smoothing, class_weights=weights)
 
 
@@ -234,13 +247,19 @@ def fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
 
 
 def _parts(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, tuple[TrainingRows, TrainingRows]]:
-    """Train and validation rows of the whole network (boundary 0) and of every stored boundary."""
+    """Train and validation units of the whole network (boundary 0) and of every stored boundary."""
     stores = stores_by_boundary(spec, chosen, before)
-    train, validation = chosen.parts["train"], chosen.parts["validation"]
+    train, validation = known_units(chosen, "train"), chosen.units("validation")
     return {
         boundary: (training_rows(chosen, train, store), training_rows(chosen, validation, store))
         for boundary, store in stores.items()
     }
+
+
+def known_units(chosen: Chosen, *parts: str) -> Int[np.ndarray, " u"]:
+    """The units of some parts that can be trained on."""
+    units = np.sort(np.concatenate([chosen.units(part) for part in parts]))
+    return np.asarray(units[chosen.task.known(chosen.targets[units])])
 
 
 def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, ActivationStore | None]:
@@ -248,22 +267,27 @@ def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[i
     if spec.training.cutmix:  # whatever is stored, frozen blocks have not seen the pictures that are made in each step
         return {0: None}
     stores: dict[int, ActivationStore | None] = {0: None, **before.features.boundaries}
-    if spec.model.head.pooling != "attention":
+    if not head_reads_states(spec, chosen.task):
         stores[chosen.backbone.num_blocks] = before.features.pooled_store
     return stores
 
 
-def training_rows(chosen: Chosen, rows: Int[np.ndarray, " n"], store: ActivationStore | None) -> TrainingRows:
-    """Some rows as the loop takes them."""
+def training_rows(chosen: Chosen, units: Int[np.ndarray, " u"], store: ActivationStore | None) -> TrainingRows:
+    """Some units as the loop takes them."""
     assert chosen.backbone.rehearsal is not None
+
+    def decode(outputs: Float[np.ndarray, "B ..."], units: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B K"]:
+        return chosen.task.decode(outputs, chosen.inputs, units)
+
     return TrainingRows(
         inputs=chosen.inputs,
-        rows=rows,
-        targets=chosen.targets[rows],
+        rows=units,
+        targets=chosen.targets[units],
+        decode=decode,
         store=store,
         is_padded=chosen.backbone.rehearsal.padded and (store is None or not store.is_pooled),
         device=chosen.device,
-        names=chosen.table.column(EXAMPLE_ID),
+        names=chosen.table.column(EXAMPLE_ID).take(chosen.inputs.row_of),
     )
 
 

@@ -20,14 +20,14 @@ from luthier.core.process import Cost, StopRequest, Stopwatch
 from luthier.core.progress import Observer, Quiet
 from luthier.errors import ResourceError
 from luthier.evaluation.measures import MEASURES
-from luthier.evaluation.predictions import unit_indices
+from luthier.evaluation.predictions import group_indices
 from luthier.evaluation.records import IndexedMeasure, Predictions
 from luthier.features.passes import Features
-from luthier.pipeline.before import Before, measure_frozen, measure_probe, predictions_of
+from luthier.pipeline.before import Before, measure_frozen, measure_probe, probe_predictions
 from luthier.pipeline.choose import Chosen, choose_model
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.run_folder import RunFolder
-from luthier.pipeline.train import choose_rungs, make_workbench, train
+from luthier.pipeline.train import choose_rungs, has_probe, make_workbench, train
 from luthier.spec import TuneSpec
 from luthier.studies.records import Outcome
 from luthier.studies.space import Space, Value, every_dimension, every_value
@@ -60,14 +60,16 @@ class Desk:
         name = f"{training.class_weights} {training.sampling}"
         if training.probe_penalty is None and name in self.befores:
             return self.befores[name]
+        if self.chosen.task.probe is None:
+            return Before(features=self.features, probe=None, test={}, validation=None, cost={})
         watch = Stopwatch()
         probe = measure_probe(spec, self.chosen, self.features)
-        outputs = probe.logits(self.features.pooled[self.chosen.parts["validation"]])
+        outputs = probe.logits(self.features.pooled[self.chosen.units("validation")])
         before = Before(
             features=self.features,
             probe=probe,
             test={},
-            validation=predictions_of(prepared, self.chosen, "validation", outputs),
+            validation=probe_predictions(prepared, self.chosen, "validation", outputs),
             cost={"probe": watch.read()},
         )
         if training.probe_penalty is None:
@@ -141,7 +143,7 @@ class Trials:
         nowhere = RunFolder(Path(), origin={}, checkpoint_seconds=None, observer=Quiet())
         bench = make_workbench(spec, self.prepared, chosen, before, folder=nowhere, observer=Quiet(), stop=self._stop)
         # Only where there is a single training are there steps that can be compared with those of others.
-        num_trainings = len(rungs) - 1 + (not spec.model.head.is_linear)
+        num_trainings = len(rungs) - 1 + (not has_probe(spec, chosen.task))
         own = replace(
             bench,
             shelf=None,
@@ -157,13 +159,16 @@ class Trials:
             facts={"method": winner.rung.name, "epochs": round(winner.epochs, 3)},
         )
 
-    def default_penalty(self) -> float:
-        """What a run of `tune` would choose for its probe, or was told."""
-        return self.desk(self.base).before(self.base, self.prepared).probe.penalty
+    def default_penalty(self) -> float | None:
+        """What a run of `tune` would choose for its probe, or was told; None where there is no probe."""
+        probe = self.desk(self.base).before(self.base, self.prepared).probe
+        return None if probe is None else probe.penalty
 
     def units(self) -> Int[np.ndarray, " N"]:
         """Which rows of validation belong together."""
-        return unit_indices(self.desk(self.base).before(self.base, self.prepared).validation)
+        chosen = self.desk(self.base).chosen
+        roles = self.prepared.dataset.schema.roles
+        return group_indices(chosen.table.take(chosen.parts["validation"]), roles.get("group"))
 
 
 def methods_of(space: Space, base: TuneSpec) -> list[str]:

@@ -20,7 +20,7 @@ SENTENCES: Mapping[tuple[str, ...], tuple[Any, Say]] = {
         lambda value: f"EWC {value:g}: weights that the pre-trained model depended on are pulled back the most.",
     ),
     ("training", "block_decay"): (1, lambda value: f"Each block learnt at {value:g} of the rate of the block above it."),
-    ("training", "loss"): ("cross-entropy", lambda value: f"Loss {value}: rows that the model is sure of count less."),
+    ("training", "loss"): ("auto", lambda value: f"Loss {value}: rows that the model is sure of count less."),
     ("training", "class_weights"): ("none", lambda value: "Class weights: every class counts alike, however many rows it has."),
     ("training", "sampling"): ("shuffled", lambda value: "Balanced sampling: every epoch saw as many rows of each class."),
     ("training", "label_smoothing"): (

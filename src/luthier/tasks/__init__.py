@@ -1,15 +1,19 @@
-"""Kinds of problems, one file each. `TASKS` is the list; a new kind is a new file and a line here."""
+"""Kinds of problems, one file each. `TASKS` is the list; a new kind is a new file and a line here.
+
+Of tasks that fit a table equally well the first in the list is taken: those that read more of it come first.
+"""
 
 from luthier.core.decision import Decision
 from luthier.core.family import Family
 from luthier.data.schema import Schema
 from luthier.errors import DataError
-from luthier.tasks.protocol import Task
+from luthier.tasks.protocol import FIT, Task
 
 TASKS: Family[Task] = Family(
     "task",
     {
         "image-classification": "luthier.tasks.image_classification:TASK",
+        "text-pair-classification": "luthier.tasks.text_pair_classification:TASK",
         "text-classification": "luthier.tasks.text_classification:TASK",
     },
 )
@@ -27,14 +31,16 @@ def choose_task(schema: Schema, *, name: str = "auto") -> tuple[Task, Decision[s
         if not (match := task.match(schema)).value:
             raise _no_match(schema, {name: match.reason})
         return task, Decision(name="task", value=name, reason="as asked")
-    reasons = {}
-    for candidate in TASKS:
-        task = TASKS[candidate]
-        match = task.match(schema)
-        if match.value:
-            return task, Decision(name="task", value=candidate, reason=match.reason, override="--task NAME")
-        reasons[candidate] = match.reason
-    raise _no_match(schema, reasons)
+    matches = {candidate: TASKS[candidate].match(schema) for candidate in TASKS}
+    fitting = [candidate for candidate, match in matches.items() if match.value]
+    if not fitting:
+        raise _no_match(schema, {candidate: match.reason for candidate, match in matches.items()})
+    best = max(fitting, key=lambda candidate: matches[candidate].evidence.get(FIT, 1.0))  # of equals the first
+    others = [candidate for candidate in fitting if candidate != best]
+    evidence = {"also": others} if others else {}
+    return TASKS[best], Decision(
+        name="task", value=best, reason=matches[best].reason, evidence=evidence, override="--task NAME"
+    )
 
 
 def _no_match(schema: Schema, reasons: dict[str, str]) -> DataError:

@@ -1,4 +1,4 @@
-"""Model inputs of many rows at once: what is needed to make any batch of them, and to know them again.
+"""Model inputs of many rows at once, called units: what is needed to make any batch of them, and to know them again.
 
 NumPy only. Tokens are few and kept in memory; images are decoded when a batch asks for them.
 """
@@ -11,35 +11,54 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 
 Batch = Mapping[str, np.ndarray]
 KEY_TYPE = np.dtype("S16")
-
-
-class Processor(Protocol):
-    """Turns raw rows into numbers for one tower."""
-
-    def fingerprint(self) -> str:
-        """A hash of everything that influences its output."""
+EMPTY = -1.0  # fills up the rows of numbers of units that have less to say than others
 
 
 class Inputs(Protocol):
-    """Encoded rows.
+    """Encoded inputs, called units: one of each row, or several where rows are cut into windows.
 
     Attributes:
-        lengths: Tokens of each row (1 for images): what batches are sorted by and memory is estimated from.
-        keys: A content hash of each row's input, 16 bytes; equal inputs have equal keys.
+        lengths: Tokens of each unit (1 for images): what batches are sorted by and memory is estimated from.
+        keys: A content hash of each unit, 16 bytes; equal units have equal keys.
+        row_of: The row each unit was made from; those of one row stand together, in the order of the rows.
     """
 
-    lengths: Int[np.ndarray, " N"]
-    keys: np.ndarray
+    @property
+    def lengths(self) -> Int[np.ndarray, " U"]:
+        """Of each unit."""
 
-    def batch(self, rows: Int[np.ndarray, " B"]) -> Batch:
-        """Padded arrays of some rows, by the names the network takes."""
+    @property
+    def keys(self) -> np.ndarray:
+        """Of each unit."""
 
-    def light_batch(self, rows: Int[np.ndarray, " B"]) -> Batch:
+    @property
+    def row_of(self) -> Int[np.ndarray, " U"]:
+        """Of each unit."""
+
+    def batch(self, units: Int[np.ndarray, " B"]) -> Batch:
+        """Padded arrays of some units, by the names the network takes."""
+
+    def light_batch(self, units: Int[np.ndarray, " B"]) -> Batch:
         """The same without what only the skipped blocks read; enough for a run from stored activations."""
+
+
+def units_of(inputs: Inputs, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " u"]:
+    """The units of some rows, row by row.
+
+    Example:
+        >>> ids, offsets = np.arange(6), np.array([0, 2, 3, 6])
+        >>> inputs = TokenInputs.build(ids, offsets, pad_id=0, row_of=np.array([0, 0, 1]))
+        >>> units_of(inputs, np.array([1, 0])).tolist()
+        [2, 0, 1]
+    """
+    starts = np.searchsorted(inputs.row_of, rows, side="left")
+    counts = np.searchsorted(inputs.row_of, rows, side="right") - starts
+    within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(np.repeat(starts, counts) + within, dtype=np.int64)
 
 
 def content_key(*parts: bytes) -> bytes:
@@ -58,40 +77,66 @@ class TokenInputs:
     """Texts as token ids.
 
     Attributes:
-        ids: Ids of all rows, one after the other.
-        offsets: Where each row begins; one more at the end.
-        pad_id: The id that fills up short rows.
+        ids: Ids of all units, one after the other.
+        offsets: Where each unit begins; one more at the end.
+        pad_id: The id that fills up short units.
+        type_ids: Of each token: 0 in the first text of a pair and 1 in the second; None for single texts.
     """
 
     ids: Int[np.ndarray, " tokens"]
-    offsets: Int[np.ndarray, " N1"]
-    lengths: Int[np.ndarray, " N"]
+    offsets: Int[np.ndarray, " U1"]
+    lengths: Int[np.ndarray, " U"]
     keys: np.ndarray
+    row_of: Int[np.ndarray, " U"]
     pad_id: int
+    type_ids: UInt8[np.ndarray, " tokens"] | None = None
 
     @classmethod
-    def build(cls, ids: Int[np.ndarray, " tokens"], offsets: Int[np.ndarray, " N1"], *, pad_id: int) -> "TokenInputs":
-        """Inputs from flat ids and the offset at which each row begins."""
+    def build(
+        cls,
+        ids: Int[np.ndarray, " tokens"],
+        offsets: Int[np.ndarray, " U1"],
+        *,
+        pad_id: int,
+        type_ids: UInt8[np.ndarray, " tokens"] | None = None,
+        row_of: Int[np.ndarray, " U"] | None = None,
+    ) -> "TokenInputs":
+        """Inputs from flat ids and the offset at which each unit begins; without `row_of` each unit is a row."""
         flat = np.ascontiguousarray(ids, dtype=np.int32)
-        keys = [content_key(flat[begin:end].tobytes()) for begin, end in pairwise(offsets)]
-        return cls(ids=flat, offsets=offsets, lengths=np.diff(offsets), keys=np.array(keys, dtype=KEY_TYPE), pad_id=pad_id)
+        arrays = [flat] if type_ids is None else [flat, np.ascontiguousarray(type_ids)]
+        keys = [content_key(*(array[begin:end].tobytes() for array in arrays)) for begin, end in pairwise(offsets)]
+        return cls(
+            ids=flat,
+            offsets=offsets,
+            lengths=np.diff(offsets),
+            keys=np.array(keys, dtype=KEY_TYPE),
+            row_of=np.arange(len(keys)) if row_of is None else row_of,
+            pad_id=pad_id,
+            type_ids=type_ids,
+        )
 
-    def batch(self, rows: Int[np.ndarray, " B"]) -> Batch:
-        """`input_ids` and `attention_mask`, both int64 [B, T], padded on the right to the longest row."""
-        lengths = self.lengths[rows]
+    def batch(self, units: Int[np.ndarray, " B"]) -> Batch:
+        """`input_ids` and `attention_mask`, int64 [B, T], padded on the right to the longest; of pairs `token_type_ids` too."""
+        lengths = self.lengths[units]
         mask = np.arange(int(lengths.max()))[None, :] < lengths[:, None]
+        places = np.concatenate([np.arange(self.offsets[unit], self.offsets[unit + 1]) for unit in units])
         ids = np.full(mask.shape, self.pad_id, dtype=np.int64)
-        ids[mask] = np.concatenate([self.ids[self.offsets[row] : self.offsets[row + 1]] for row in rows])
-        return {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+        ids[mask] = self.ids[places]
+        batch = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+        if self.type_ids is not None:
+            types = np.zeros(mask.shape, dtype=np.int64)
+            types[mask] = self.type_ids[places]
+            batch["token_type_ids"] = types
+        return batch
 
-    def light_batch(self, rows: Int[np.ndarray, " B"]) -> Batch:
+    def light_batch(self, units: Int[np.ndarray, " B"]) -> Batch:
         """The same: ids are small, and the masks of the later blocks are made from them."""
-        return self.batch(rows)
+        return self.batch(units)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageInputs:
-    """Pictures, decoded when asked for.
+    """Pictures, decoded when asked for; each is a row.
 
     Attributes:
         paths: One file per row.
@@ -105,19 +150,21 @@ class ImageInputs:
     shape: tuple[int, int, int]
     lengths: Int[np.ndarray, " N"]
     keys: np.ndarray
+    row_of: Int[np.ndarray, " N"]
     threads: int = 2
 
     @classmethod
     def build(cls, paths: Sequence[Path], read: Callable[[Path], np.ndarray], *, shape: tuple[int, int, int]) -> "ImageInputs":
         """Inputs from files; the key of a row is the hash of its file's bytes."""
         keys = np.array([content_key(path.read_bytes()) for path in paths], dtype=KEY_TYPE)
-        return cls(paths=paths, read=read, shape=shape, lengths=np.ones(len(paths), dtype=np.int64), keys=keys)
+        lengths, rows = np.ones(len(paths), dtype=np.int64), np.arange(len(paths))
+        return cls(paths=paths, read=read, shape=shape, lengths=lengths, keys=keys, row_of=rows)
 
-    def batch(self, rows: Int[np.ndarray, " B"]) -> Batch:
+    def batch(self, units: Int[np.ndarray, " B"]) -> Batch:
         """`pixel_values`, float32 [B, C, H, W]."""
         with ThreadPoolExecutor(self.threads) as pool:
-            return {"pixel_values": np.stack(list(pool.map(lambda row: self.read(self.paths[row]), rows)))}
+            return {"pixel_values": np.stack(list(pool.map(lambda row: self.read(self.paths[row]), units)))}
 
-    def light_batch(self, rows: Int[np.ndarray, " B"]) -> Batch:
+    def light_batch(self, units: Int[np.ndarray, " B"]) -> Batch:
         """Pixels nobody reads: zeros that take no memory."""
-        return {"pixel_values": np.broadcast_to(np.zeros((), dtype=np.float32), (len(rows), *self.shape))}
+        return {"pixel_values": np.broadcast_to(np.zeros((), dtype=np.float32), (len(units), *self.shape))}

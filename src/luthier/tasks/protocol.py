@@ -2,6 +2,9 @@
 
 Modules of `tasks` import no torch at the top: heads and losses import it when they are called, so that a torch-free
 server can use the same file to encode rows and to decode outputs.
+
+A **row** is an example of the table. A **unit** is one encoded input: a row has one, or several where it is cut into windows
+(`Inputs.row_of`). Training, the store and batches know units; parts, predictions and measures know rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from luthier.core.decision import Decision
 from luthier.data.dataset import Dataset
@@ -17,14 +20,17 @@ from luthier.data.findings import Finding
 from luthier.data.schema import Schema
 from luthier.evaluation.records import Predictions
 from luthier.models.settings import HeadSettings
-from luthier.tasks.inputs import Inputs, Processor
+from luthier.tasks.inputs import Inputs
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from torch import Tensor, nn
 
 HeadOrigin = Literal["fresh", "probe", "previous"]
+ProbeLoss = Literal["cross-entropy", "binary", "squared"]
+Modality = Literal["text", "image"]
 LINEAR = HeadSettings()
+FIT = "fit"  # in the evidence of `match`: how well a task fits where several do, 1 if it does not say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +54,12 @@ class LossRecipe:
     """How a task is to compute its loss.
 
     Attributes:
-        name: As a user writes it: `cross-entropy`, `focal:2`.
+        name: As a user writes it: `cross-entropy`, `focal:2`; `auto` is the task's own.
         label_smoothing: Probability mass spread over all labels.
         class_weights: Of each label, in their order; none: all weigh 1.
     """
 
-    name: str = "cross-entropy"
+    name: str = "auto"
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()
 
@@ -66,12 +72,34 @@ class LossSum:
     """A loss as a sum with its weight, so that micro-batches add up to exactly the loss of the whole batch.
 
     Attributes:
-        sum: Sum of the losses of all units (examples, tokens, boxes); a scalar with a gradient.
-        weight: How many units; where classes have weights, the sum of the units' own.
+        sum: Sum of the losses of all that counts (examples, tokens, boxes); a scalar with a gradient.
+        weight: How many; where classes have weights, the sum of their own.
     """
 
     sum: "Tensor"
     weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Some rows, as a baseline sees them.
+
+    Attributes:
+        table: The rows of the table.
+        roles: Role -> column.
+        rows: Their raw inputs, as `Task.rows` gives them.
+        targets: Of their units.
+        features: Pooled features of the pre-trained model of their units, for baselines that need them.
+    """
+
+    table: "pa.Table"
+    roles: Mapping[str, str]
+    rows: Sequence[Any]
+    targets: np.ndarray
+    features: Float[np.ndarray, "U D"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,29 +108,47 @@ class Baseline:
 
     Attributes:
         name: `majority`, `classic` or `pretrained`.
-        needs_features: Whether it is given pooled features of the pre-trained model instead of raw rows.
-        fit_predict: (train rows, train targets, rows, seed) -> outputs as of the model; rows are raw or features.
+        needs_features: Whether it is given pooled features of the pre-trained model.
+        fit_predict: (train, others, state, seed) -> what `Task.merge` gives for the others.
     """
 
     name: str
     needs_features: bool
-    fit_predict: Callable[[Any, Int[np.ndarray, " N"], Any, int], Float[np.ndarray, "M C"]]
+    fit_predict: Callable[[Sample, Sample, TaskState, int], Float[np.ndarray, "N K"]]
 
 
 class Task(Protocol):
     """One kind of problem.
 
-    The calls come in this order: `match` and `check` on the table; `fit_state` on the training part; `encode` and `targets`
-    for all parts; `build_head`, `loss` in training; `decode` on what the model says; `predictions` for evaluation.
+    The calls come in this order: `match` and `check` on the table; `fit_state` on the training part; `rows`, `encode` and
+    `targets` for all parts; `build_head`, `loss` in training; `decode` on what the model says of a batch, `merge` on what was
+    decoded of all units of some rows; `predictions` for evaluation, `columns` for users.
+
+    Attributes:
+        name: As `--task` takes it.
+        modality: What its rows are made of: decides the processor and the default model.
+        roles: Of the columns it needs, the inputs first, `target` last.
+        measures: Names of `MEASURES`.
+        primary_measure: The one that decides.
+        baselines: What tuning has to beat.
+        absent: By model of the card: why this task has none such.
+        probe: The loss of the linear model on pooled features that its head can start from; None where a head stands on more
+            than a pooled vector: then the ladder's first rung trains the head alone.
+        example: A row as one writes it in Python, for the model card.
+        has_classes: Whether each unit has one label, an index into `TaskState.labels`: what class weights, balanced sampling,
+            mixup and other losses are made for.
     """
 
     name: str
-    modality: Literal["text", "image"]
+    modality: Modality
     roles: Sequence[str]
     measures: Sequence[str]
     primary_measure: str
     baselines: Sequence[Baseline]
     absent: Mapping[str, str]
+    probe: ProbeLoss | None
+    has_classes: bool
+    example: str
 
     def match(self, schema: Schema) -> Decision[bool]:
         """Whether a table with these columns and roles is a problem of this kind, and why."""
@@ -113,17 +159,26 @@ class Task(Protocol):
     def fit_state(self, table: "pa.Table", schema: Schema) -> TaskState:
         """Labels, scalers and the like, from the training part."""
 
-    def rows(self, table: "pa.Table", roles: Mapping[str, str]) -> Sequence[str]:
-        """The raw input of each row: texts, or paths of images."""
+    def rows(self, table: "pa.Table", roles: Mapping[str, str]) -> Sequence[Any]:
+        """The raw input of each row: a text, the path of an image, a pair of texts, ..."""
 
-    def encode(self, rows: Sequence[str], processor: Processor) -> Inputs:
+    def describe(self, state: TaskState) -> str:
+        """What it answers with, to follow "it answers with": `one of 3 labels: ...`."""
+
+    def count_tokens(self, rows: Sequence[Any], processor: Any) -> Int[np.ndarray, " N"]:
+        """Tokens of each row before anything is cut; for modalities with a longest input."""
+
+    def encode(self, rows: Sequence[Any], processor: Any, state: TaskState) -> Inputs:
         """Model inputs of raw rows."""
 
-    def targets(self, table: "pa.Table", state: TaskState, roles: Mapping[str, str]) -> Int[np.ndarray, " N"]:
-        """Targets as numbers; -1 where a row has none that the state knows."""
+    def targets(self, table: "pa.Table", state: TaskState, roles: Mapping[str, str], inputs: Inputs) -> np.ndarray:
+        """Targets of all units as numbers, [U] or [U, ...]; see `known` for rows without one."""
+
+    def known(self, targets: np.ndarray) -> Bool[np.ndarray, " U"]:
+        """Which units have a target that training can use."""
 
     def build_head(self, width: int, state: TaskState, *, settings: HeadSettings = LINEAR, seed: int) -> "nn.Module":
-        """A fresh head on pooled features [B, width], of the shape asked for."""
+        """A fresh head on pooled features [B, width], or on all hidden states (`reads_states`), of the shape asked for."""
 
     def loss(self, outputs: "Tensor", targets: "Tensor", *, recipe: LossRecipe = PLAIN) -> LossSum:
         """The loss of one micro-batch."""
@@ -133,13 +188,23 @@ class Task(Protocol):
     ) -> tuple[float, float] | None:
         """Range in which the first loss must lie if all is well; None where nothing can be said."""
 
-    def decode(self, outputs: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
-        """From logits to probabilities, or whatever the task predicts."""
+    def decode(
+        self, outputs: Float[np.ndarray, "B ..."], inputs: Inputs, units: Int[np.ndarray, " B"]
+    ) -> Float[np.ndarray, "B K"]:
+        """What is kept of the outputs of a batch: K numbers for each unit (probabilities, places of spans, ...).
 
-    def columns(self, decoded: Float[np.ndarray, "N C"], state: TaskState, *, probs: bool) -> Mapping[str, Sequence[Any]]:
-        """What `predict` adds to a table."""
+        K is the same for all batches of the same inputs; what has less to say is filled up with `EMPTY`.
+        """
+
+    def merge(self, decoded: Float[np.ndarray, "U K"], row_of: Int[np.ndarray, " U"]) -> Float[np.ndarray, "N K"]:
+        """What was decoded of the units of some rows, as one row of numbers for each of them, in order of first appearance."""
+
+    def columns(
+        self, decoded: Float[np.ndarray, "N K"], rows: Sequence[Any], state: TaskState, *, probs: bool
+    ) -> Mapping[str, Sequence[Any]]:
+        """What `predict` adds to a table; the first column is the answer."""
 
     def predictions(
-        self, table: "pa.Table", decoded: Float[np.ndarray, "N C"], state: TaskState, roles: Mapping[str, str]
+        self, table: "pa.Table", decoded: Float[np.ndarray, "N K"], state: TaskState, roles: Mapping[str, str]
     ) -> Predictions:
-        """Decoded outputs beside their targets, for evaluation."""
+        """Merged answers beside their targets, for evaluation."""

@@ -25,13 +25,14 @@ class ArrayInputs:
     padded: bool
     lengths: Int[np.ndarray, " N"]
     keys: np.ndarray
+    row_of: Int[np.ndarray, " N"]
 
     @classmethod
     def build(cls, name: str, arrays: Sequence[np.ndarray], *, padded: bool = False) -> "ArrayInputs":
         """Inputs from float32 arrays; the key of a row is the hash of its values."""
         lengths = np.array([len(array) if padded else 1 for array in arrays], dtype=np.int64)
         keys = np.array([content_key(array.tobytes()) for array in arrays], dtype=KEY_TYPE)
-        return cls(name=name, arrays=arrays, padded=padded, lengths=lengths, keys=keys)
+        return cls(name=name, arrays=arrays, padded=padded, lengths=lengths, keys=keys, row_of=np.arange(len(keys)))
 
     def batch(self, rows: Int[np.ndarray, " B"]) -> Batch:
         """The arrays [B, ...], and their `attention_mask` [B, T] if they are padded."""

@@ -33,13 +33,13 @@ class Best:
     """The best step by validation.
 
     Attributes:
-        outputs: On the validation rows.
+        outputs: What was decoded of the validation rows.
         weights: Copies of everything that trains.
     """
 
     step: int
     scores: Mapping[str, float]
-    outputs: Float[np.ndarray, "N C"]
+    outputs: Float[np.ndarray, "U K"]
     weights: Mapping[str, Tensor]
 
 
@@ -149,7 +149,7 @@ class Course:
         self.losses.append(update.loss if update.is_finite else math.nan)
         return update, factor
 
-    def judge(self, outputs: Float[np.ndarray, "N C"], scores: Mapping[str, float], *, signed: float) -> bool:
+    def judge(self, outputs: Float[np.ndarray, "U K"], scores: Mapping[str, float], *, signed: float) -> bool:
         """Take an evaluation in; returns whether it is the best so far.
 
         Args:

@@ -1,17 +1,19 @@
 """What the loop is fed with: rows of one part as batches of tensors, from raw inputs or from the store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from luthier.features.passes import to_device
 from luthier.features.store import ActivationStore
 from luthier.models.backbone import ModelInputs
 from luthier.tasks.inputs import Inputs
+
+Decode = Callable[[Float[np.ndarray, "B ..."], Int[np.ndarray, " B"]], Float[np.ndarray, "B K"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,21 +27,23 @@ class TrainBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRows:
-    """The rows of one part.
+    """The units of one part: encoded rows, or windows of rows.
 
     Attributes:
         inputs: Encoded rows of all parts.
-        rows: Which of them belong to the part.
+        rows: Which of their units belong to the part.
         targets: Targets of the part, in the order of `rows`.
+        decode: (outputs of a batch, its units) -> what is kept of them; None keeps the outputs themselves.
         store: Activations that enter the first trainable block, if they are stored.
         is_padded: Whether stored activations are tokens of different length.
         device: Where batches go.
-        names: Of the rows of all parts, by which messages call them; their numbers if there are none.
+        names: Of the units of all parts, by which messages call them; their numbers if there are none.
     """
 
     inputs: Inputs
     rows: Int[np.ndarray, " N"]
-    targets: Int[np.ndarray, " N"]
+    targets: np.ndarray
+    decode: Decode | None = None
     store: ActivationStore | None = None
     is_padded: bool = True
     device: str = "cpu"
@@ -48,6 +52,10 @@ class TrainingRows:
     def names_of(self, places: Int[np.ndarray, " B"]) -> list[str]:
         """What to call some of the part's rows."""
         return [str(self.names[row] if self.names else row) for row in self.rows[places].tolist()]
+
+    def decoded(self, outputs: Float[np.ndarray, "B ..."], places: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B ..."]:
+        """What is kept of a model's outputs for some of the part's rows."""
+        return outputs if self.decode is None else self.decode(outputs, self.rows[places])
 
     @property
     def lengths(self) -> Int[np.ndarray, " N"]:

@@ -43,7 +43,7 @@ from luthier.training.settle import Opening
 from luthier.training.shelf import Shelf
 from luthier.training.step import Loss
 
-Predict = Callable[[Float[np.ndarray, "N C"]], Predictions]
+Predict = Callable[[Float[np.ndarray, "U K"]], Predictions]
 MAX_RUNGS_WITHOUT_GAIN = 2
 MIN_STEPS = 150
 MAX_EPOCHS = 10
@@ -80,7 +80,7 @@ class Workbench:
 
     Attributes:
         parts: Boundary -> (train, validation) rows, from the store where there is one; boundary 0 is always there.
-        predict: Validation outputs -> predictions.
+        predict: What was decoded of validation -> predictions.
         measure: Name of the measure that decides.
         measures: Those that the journal keeps of each evaluation; the deciding one among them.
         settings: Of the loop; boundary, epochs and rates are filled in by each rung.
@@ -235,7 +235,7 @@ def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbenc
         settings = bench.opening.settle(model, rung, parts, settings, loss=bench.loss, supervision=supervision)
         bench.record(started_event(model, rung, settings))
 
-    def score(outputs: Float[np.ndarray, "N C"]) -> Mapping[str, float]:
+    def score(outputs: Float[np.ndarray, "U K"]) -> Mapping[str, float]:
         return scores_of(bench.predict(outputs), bench.measures)
 
     objective = Objective(loss=bench.loss, score=score, primary=bench.measure, direction=MEASURES[bench.measure].direction)
@@ -271,7 +271,7 @@ def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbenc
     return result
 
 
-def _keep_result(result: RungResult, outputs: Float[np.ndarray, "N C"], bench: Workbench) -> None:
+def _keep_result(result: RungResult, outputs: Float[np.ndarray, "U K"], bench: Workbench) -> None:
     """Save what a rung gave, so that an interrupted run need not train it again."""
     if bench.shelf is None:
         return

@@ -29,7 +29,7 @@ from luthier.training.soup import stir
 from luthier.training.step import Loss, Stepper, Update
 from luthier.training.unfreezing import training_from
 
-Score = Callable[[Float[np.ndarray, "N C"]], Mapping[str, float]]
+Score = Callable[[Float[np.ndarray, "U K"]], Mapping[str, float]]
 Record = Callable[[Mapping[str, Any]], None]
 Parts = Callable[[int], tuple[TrainingRows, TrainingRows]]
 Judge = Callable[[float, Mapping[str, float]], None]
@@ -41,7 +41,7 @@ class Objective:
 
     Attributes:
         loss: (outputs, targets) -> LossSum of a micro-batch.
-        score: Validation outputs -> scores by measure; `primary` is among them.
+        score: What was decoded of validation -> scores by measure; `primary` is among them.
         primary: The measure that decides.
         direction: Whether more of it is better.
     """
@@ -137,13 +137,13 @@ class FitResult:
     """What training gave. The model holds the weights of the best step.
 
     Attributes:
-        outputs: Outputs on the validation rows at the best step.
+        outputs: What was decoded of the validation rows at the best step.
         losses: Loss of each step, without penalties.
         unfroze: Epoch and boundary of each time that a further block began to train.
     """
 
     scores: Mapping[str, float]
-    outputs: Float[np.ndarray, "N C"]
+    outputs: Float[np.ndarray, "U K"]
     best_step: int
     steps: int
     epochs: float
@@ -232,8 +232,8 @@ def _evaluate(course: Course, validation: TrainingRows, *, objective: Objective,
 
 def _look(
     course: Course, validation: TrainingRows, *, objective: Objective, supervision: Supervision
-) -> tuple[Float[np.ndarray, "N C"], Mapping[str, float], float] | None:
-    """Outputs on validation, their scores and the one that decides, more of it better; None if asked to stop meanwhile."""
+) -> tuple[Float[np.ndarray, "U K"], Mapping[str, float], float] | None:
+    """What was decoded of validation, its scores, and the one that decides, more of it better; None if asked to stop."""
     outputs = predict_rows(
         course.stepper.model, validation, course.settings, stop=supervision.stop, processes=supervision.processes
     )
@@ -280,8 +280,8 @@ def predict_rows(
     *,
     stop: StopRequest | None = None,
     processes: Processes = ALONE,
-) -> Float[np.ndarray, "N C"] | None:
-    """Outputs of the model for the rows of a part, in their order, a batch at a time; None if asked to stop meanwhile.
+) -> Float[np.ndarray, "U K"] | None:
+    """What the model says of the rows of a part, decoded batch by batch, in their order; None if asked to stop meanwhile.
 
     Each process computes every `count`-th batch, and has the outputs of all rows in the end. Large ones are not in memory: see
     `RowBuffer`.
@@ -300,13 +300,15 @@ def predict_rows(
         if values is None:
             pending += [places[len(places) // 2 :], places[: len(places) // 2]]
             continue
-        outputs.put(places, values)
+        kept = part.decoded(values, places)
+        kept[np.isnan(values).reshape(len(values), -1).any(axis=1)] = np.nan  # the best of numbers that are none is none
+        outputs.put(places, kept)
     return None if processes.any(bool(pending)) else processes.merged(outputs.array, len(part.rows))
 
 
 def _outputs(
     model: TunedModel, part: TrainingRows, places: Int[np.ndarray, " B"], settings: FitSettings
-) -> Float[np.ndarray, "B C"] | None:
+) -> Float[np.ndarray, "B ..."] | None:
     """Outputs of one batch; None if it does not fit into memory and can be cut."""
     try:
         with torch.inference_mode(), autocast(settings.device, settings.precision):

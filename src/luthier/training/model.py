@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,8 @@ class TunedModel(nn.Module):
 
     Args:
         backbone: The pre-trained network.
-        head: Takes [B, D] and gives the task's outputs; one with a `pooling` of its own makes that vector itself.
+        head: Takes [B, D] and gives the task's outputs; one with a `pooling` of its own makes that vector itself, and one that
+            `reads_states` takes the backbone's `State`.
 
     Attributes:
         boundary: First block that trains, inside `tuning`.
@@ -41,8 +43,8 @@ class TunedModel(nn.Module):
         """Outputs of the head; `stored` as in `Backbone.forward`."""
         return self.head(self.pooled(inputs, stored))  # type: ignore[no-any-return]
 
-    def pooled(self, inputs: ModelInputs, stored: Tensor | None = None) -> Tensor:
-        """What the head stands on, [B, D]."""
+    def pooled(self, inputs: ModelInputs, stored: Tensor | None = None) -> Any:
+        """What the head stands on: [B, D], or the state."""
         return pool_for(self.head, self.backbone, self.backbone(inputs, stored))
 
     @contextmanager

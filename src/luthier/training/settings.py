@@ -54,7 +54,8 @@ class TrainingSettings(Settings):
         0.0, ge=0, description="The same pull, on each weight as strong as the pre-trained model's answers depend on it (EWC)"
     )
     loss: str = Field(
-        "cross-entropy", description="What training lowers: cross-entropy, or focal:GAMMA, which counts easy rows less"
+        "auto",
+        description="What training lowers: auto (the task's own), cross-entropy, or focal:GAMMA, which counts easy rows less",
     )
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="Weights of classes in the loss: balanced lets every class weigh alike, however many rows it has"

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from luthier.evaluation.baselines import majority_probs, nearest_class_mean, pixels_logistic, tfidf_logistic
+from luthier.evaluation.baselines import (
+    chosen_rows,
+    logistic,
+    majority_probs,
+    nearest_class_mean,
+    pair_features,
+    pixel_features,
+    word_features,
+)
 
 TEXTS = [
     "my parcel is late",
@@ -12,6 +20,19 @@ TEXTS = [
     "no refund yet",
 ]
 TARGETS = np.array([0, 0, 0, 2, 2, 2])
+
+
+def tfidf_logistic(train: list[str], targets: np.ndarray, texts: list[str], *, num_labels: int, seed: int = 0) -> np.ndarray:
+    """The classic for text, as the tasks put it together."""
+    found = word_features([train], [texts])
+    assert found is not None
+    return logistic(found[0], targets, found[1], num_labels=num_labels, strength=found[2], seed=seed)
+
+
+def pixels_logistic(train: np.ndarray, targets: np.ndarray, pixels: np.ndarray, *, num_labels: int) -> np.ndarray:
+    """The classic for pictures."""
+    features, others, strength = pixel_features(train, pixels)
+    return logistic(features, targets, others, num_labels=num_labels, strength=strength, seed=0)
 
 
 def assert_probs(probs: np.ndarray, num_rows: int, num_labels: int) -> None:
@@ -46,8 +67,8 @@ def test_the_classic_for_text_reads_through_typos() -> None:
     assert probs.argmax(axis=1).tolist() == [0, 2]
 
 
-def test_texts_without_words_and_single_labels_give_the_majority() -> None:
-    assert tfidf_logistic(["", " "], np.array([0, 1]), ["x"], num_labels=2).tolist() == [[0.5, 0.5]]
+def test_texts_without_words_have_no_features_and_single_labels_give_the_majority() -> None:
+    assert word_features([["", " "]], [["x"]]) is None
     assert tfidf_logistic(["a b", "b c"], np.array([1, 1]), ["a"], num_labels=2).tolist() == [[0, 1]]
 
 
@@ -66,8 +87,21 @@ def test_the_same_seed_gives_the_same_baseline() -> None:
 
 
 def test_very_large_train_parts_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen_rows(300, 0).tolist() == list(range(300))
     monkeypatch.setattr("luthier.evaluation.baselines.MAX_TRAIN_ROWS", 30)
-    targets = np.arange(300) % 2
-    pixels = targets[:, None] + np.random.default_rng(0).random((300, 12))
-    probs = pixels_logistic(pixels, targets, pixels[:10], num_labels=2)
-    assert (probs.argmax(axis=1) == targets[:10]).all()
+    rows = chosen_rows(300, 0)
+    assert len(set(rows.tolist())) == 30
+    assert (np.diff(rows) > 0).all()
+
+
+def test_the_classic_for_pairs_sees_whether_two_texts_say_the_same() -> None:
+    words = [f"w{number}" for number in range(60)]
+    generator = np.random.default_rng(0)
+    pairs, targets = [], np.arange(120) % 2
+    for target in targets:
+        first, other = (generator.choice(words, 5, replace=False) for _ in range(2))
+        pairs.append((" ".join(first), " ".join(generator.permutation(first) if target else other)))
+    found = pair_features(pairs[:80], pairs[80:])
+    assert found is not None
+    probs = logistic(found[0], targets[:80], found[1], num_labels=2, strength=found[2], seed=0)
+    assert (probs.argmax(axis=1) == targets[80:]).mean() > 0.9

@@ -237,7 +237,7 @@ def test_the_probe_becomes_the_head_with_the_same_logits(make_model: Make, part:
         batch = part.batch(np.arange(48))
         pooled = model.backbone.pool(model.backbone(batch.inputs)).numpy()
     for normalize in (False, True):
-        probe = fit_probe((pooled, part.targets), (pooled, part.targets), num_labels=2, normalize=normalize)
+        probe = fit_probe((pooled, part.targets), (pooled, part.targets), num_outputs=2, normalize=normalize)
         use_probe(model, probe)
         assert isinstance(model.head, LinearHead)
         np.testing.assert_allclose(predict_rows(model, part, settings), probe.logits(pooled), rtol=1e-3, atol=1e-3)

@@ -7,6 +7,7 @@ from luthier.tasks.losses.class_loss import ClassLoss
 
 MakeLoss = Callable[[str], ClassLoss]
 
+DEFAULT = "cross-entropy"
 LOSSES: Family[MakeLoss] = Family(
     "loss",
     {
@@ -17,7 +18,7 @@ LOSSES: Family[MakeLoss] = Family(
 
 
 def build_loss(written: str) -> ClassLoss:
-    """A loss as a user writes it: `cross-entropy`, `focal`, `focal:1.5`.
+    """A loss as a user writes it: `cross-entropy`, `focal`, `focal:1.5`; `auto` is cross-entropy.
 
     Raises:
         SpecError: it is unknown, or its argument means nothing.
@@ -26,5 +27,5 @@ def build_loss(written: str) -> ClassLoss:
         >>> round(build_loss("cross-entropy").at_chance(4), 3), round(build_loss("focal:2").at_chance(4), 3)
         (1.386, 0.78)
     """
-    name, _, argument = written.partition(":")
+    name, _, argument = (DEFAULT if written == "auto" else written).partition(":")
     return LOSSES[name](argument)

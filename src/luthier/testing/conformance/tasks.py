@@ -1,6 +1,9 @@
 """What every task must be."""
 
+import ast
 import math
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,17 +14,24 @@ import torch
 from luthier.core.decision import Decision
 from luthier.core.records import from_plain, to_json, to_plain
 from luthier.data.dataset import Dataset
-from luthier.data.schema import Schema
+from luthier.data.schema import Kind, Schema
 from luthier.evaluation.measures import MEASURES
+from luthier.features.passes import to_device
+from luthier.models.heads import head_from
+from luthier.models.load import load_backbone
 from luthier.models.processors import load_processor
-from luthier.models.settings import HeadSettings
+from luthier.models.settings import HeadSettings, ModelSettings
+from luthier.models.source import resolve_model
 from luthier.tasks import TASKS
-from luthier.tasks.protocol import Task, TaskState
+from luthier.tasks.inputs import Inputs, units_of
+from luthier.tasks.protocol import Sample, Task, TaskState
 from luthier.testing.folders import tiny_image_model, tiny_text_model
 from luthier.testing.tables import make_dataset, write_pictures
 from luthier.training.ladder import scores_of
+from luthier.training.model import TunedModel
 
 LABELS = ("lost", "broken", "lost", "praise", "lost", "broken", "lost", "praise")
+PAIRED = tuple(f"{text} and so on" for text in ("a", "b", "c", "d", "e", "f", "g", "h"))
 TEXTS = (
     "my parcel never came",
     "the screen is cracked",
@@ -39,11 +49,13 @@ class TaskConformance:
 
     Attributes:
         name: Its name in `TASKS`.
-        width: Of the pooled features its head is tried on.
+        values: Answers of the example's eight rows, as they stand in a table.
+        unknown: An answer that the training part never gave; None if there is no such thing.
     """
 
     name: ClassVar[str]
-    width: ClassVar[int] = 12
+    values: ClassVar[Sequence[object]] = LABELS
+    unknown: ClassVar[object] = "never seen"
 
     @property
     def task(self) -> Task:
@@ -51,28 +63,53 @@ class TaskConformance:
         return TASKS[self.name]
 
     def example(self, folder: Path) -> Dataset:
-        """A small table of this kind, by modality; override it for tasks with other columns."""
-        if self.task.modality == "text":
-            return make_dataset({"input": TEXTS, "label": LABELS}, roles={"text": "input", "target": "label"})
-        pictures = write_pictures(folder, len(LABELS), seed=0)
-        return make_dataset({"input": pictures, "label": LABELS}, roles={"image": "input", "target": "label"})
+        """A small table of this kind, by its roles; override it for tasks with other columns."""
+        columns: dict[str, Sequence[object]] = {"text": TEXTS, "text_pair": PAIRED}
+        if "image" in self.task.roles:
+            columns["image"] = write_pictures(folder, len(self.values), seed=0)
+        chosen = {role: columns[role] for role in self.task.roles if role != "target"}
+        roles = {role: role for role in chosen} | {"target": "answer"}
+        return make_dataset({**chosen, "answer": self.values}, roles=roles, kinds=self.kinds())
+
+    def kinds(self) -> dict[str, Kind]:
+        """Kinds of columns that are not what their role says."""
+        return {}
 
     def state(self, dataset: Dataset) -> TaskState:
         """The state of the example."""
         return self.task.fit_state(dataset.table, dataset.schema)
 
-    def targets(self, dataset: Dataset) -> np.ndarray:
+    def model_folder(self, folder: Path) -> Path:
+        """A tiny pre-trained model for the task's modality."""
+        make = tiny_text_model if self.task.modality == "text" else tiny_image_model
+        return make(folder / "model")
+
+    def encoded(self, dataset: Dataset, folder: Path) -> Inputs:
+        """The inputs of the example."""
+        rows = self.task.rows(dataset.table, dataset.schema.roles)
+        return self.task.encode(rows, load_processor(self.model_folder(folder), self.task.modality), self.state(dataset))
+
+    def targets(self, dataset: Dataset, inputs: Inputs) -> np.ndarray:
         """The targets of the example."""
-        return self.task.targets(dataset.table, self.state(dataset), dataset.schema.roles)
+        return self.task.targets(dataset.table, self.state(dataset), dataset.schema.roles, inputs)
+
+    def outputs(self, dataset: Dataset, inputs: Inputs, folder: Path) -> torch.Tensor:
+        """What a tiny backbone under a fresh head says of all units at once, with its gradient."""
+        source = resolve_model(ModelSettings(name=str(folder / "model")), modality=self.task.modality)
+        backbone = load_backbone(source)
+        head = self.task.build_head(backbone.width, self.state(dataset), settings=HeadSettings(dropout=0.1), seed=3)
+        batch = to_device(inputs.batch(np.arange(len(inputs.lengths))), dtype=torch.float32, device="cpu")
+        outputs: torch.Tensor = TunedModel(backbone, head)(batch)
+        return outputs
 
     def test_it_says_what_it_is(self) -> None:
         """The family's name is the task's own; its measures are known, and the primary one is among them."""
         assert self.task.name == self.name
-        assert self.task.modality in ("text", "image")
-        assert "target" in self.task.roles
-        assert self.task.primary_measure in self.task.measures
+        assert self.task.roles[-1] == "target"
+        assert self.task.primary_measure == self.task.measures[0]
         assert all(measure in MEASURES for measure in self.task.measures)
-        assert type(self.task).__doc__
+        assert ast.literal_eval(self.task.example)
+        assert import_module(TASKS.target(self.name).partition(":")[0]).__doc__
 
     def test_it_matches_its_own_columns_and_no_others(self, tmp_path: Path) -> None:
         """`match` says yes to the example and, with a reason, no to a table that lacks a role."""
@@ -88,53 +125,63 @@ class TaskConformance:
             assert role in refused.reason
 
     def test_its_state_survives_json(self, tmp_path: Path) -> None:
-        """What goes into the model folder comes out the same."""
+        """What goes into the model folder comes out the same, and can be described."""
         state = self.state(self.example(tmp_path))
         assert from_plain(TaskState, to_plain(state)) == state
         assert state.task == self.name
         assert to_json(state)
+        assert self.task.describe(state)
 
     def test_it_encodes_every_row(self, tmp_path: Path) -> None:
-        """One row in, one row of inputs out; equal rows have equal keys; the light batch has the names of the whole one."""
+        """Every row has units, those of one row together; equal units have equal keys; light batches have the same names."""
         dataset = self.example(tmp_path)
-        make = tiny_text_model if self.task.modality == "text" else tiny_image_model
-        processor = load_processor(make(tmp_path / "model"), self.task.modality)
-        rows = self.task.rows(dataset.table, dataset.schema.roles)
-        inputs = self.task.encode([*rows, rows[0]], processor)
-        assert len(rows) == len(LABELS)
-        assert len(inputs.lengths) == len(inputs.keys) == len(LABELS) + 1
-        assert inputs.keys[0] == inputs.keys[-1]
-        assert len(set(inputs.keys.tolist())) == len(set(rows))
+        rows = list(self.task.rows(dataset.table, dataset.schema.roles))
+        processor = load_processor(self.model_folder(tmp_path), self.task.modality)
+        inputs = self.task.encode([*rows, rows[0]], processor, self.state(dataset))
+        assert len(rows) == dataset.table.num_rows
+        assert len(inputs.lengths) == len(inputs.keys) == len(inputs.row_of)
+        assert np.unique(inputs.row_of).tolist() == list(range(len(rows) + 1))
+        assert (np.diff(inputs.row_of) >= 0).all()
+        first, last = (units_of(inputs, np.array([row])) for row in (0, len(rows)))
+        assert inputs.keys[first].tolist() == inputs.keys[last].tolist()
+        assert inputs.keys[first[0]] != inputs.keys[units_of(inputs, np.array([1]))[0]]
         places = np.array([2, 0])
         whole, light = inputs.batch(places), inputs.light_batch(places)
         assert {name: array.shape for name, array in whole.items()} == {name: array.shape for name, array in light.items()}
         assert all(len(array) == len(places) for array in whole.values())
 
-    def test_targets_are_numbers_and_unknown_ones_minus_one(self, tmp_path: Path) -> None:
-        """One number per row, in the range of the outputs; -1 where the state knows no such target."""
+    def test_targets_are_numbers_and_those_it_does_not_know_are_told(self, tmp_path: Path) -> None:
+        """One row of numbers per unit, all known in train; a value that train never gave is not."""
         dataset = self.example(tmp_path)
-        targets = self.targets(dataset)
-        assert targets.shape == (len(LABELS),)
-        assert targets.dtype == np.int64
-        assert targets.min() >= 0
-        place = dataset.table.column_names.index(dataset.schema.roles["target"])
-        strange = dataset.table.set_column(place, dataset.schema.roles["target"], [["never seen"] * len(LABELS)])
-        assert (self.task.targets(strange, self.state(dataset), dataset.schema.roles) == -1).all()
+        inputs = self.encoded(dataset, tmp_path)
+        targets = self.targets(dataset, inputs)
+        assert len(targets) == len(inputs.lengths)
+        assert targets.dtype in (np.int64, np.float32)
+        assert self.task.known(targets).shape == (len(targets),)
+        assert self.task.known(targets).any()
+        if self.task.has_classes:
+            assert targets.ndim == 1
+            assert targets.dtype == np.int64
+        if self.unknown is not None:
+            name = dataset.schema.roles["target"]
+            place = dataset.table.column_names.index(name)
+            strange = dataset.table.set_column(place, name, [[self.unknown] * dataset.table.num_rows])
+            found = self.task.targets(strange, self.state(dataset), dataset.schema.roles, inputs)
+            assert not self.task.known(found).any()
 
     def test_the_first_loss_of_a_fresh_head_lies_where_it_says(self, tmp_path: Path) -> None:
         """`start_loss` covers what a fresh head really gives, and the loss of two halves adds up to that of the whole."""
         dataset = self.example(tmp_path)
-        state, targets = self.state(dataset), torch.from_numpy(self.targets(dataset))
-        head = self.task.build_head(self.width, state, settings=HeadSettings(dropout=0.1), seed=3).eval()
-        pooled = torch.randn(len(targets), self.width, generator=torch.Generator().manual_seed(0))
-        outputs = head(pooled)
+        inputs = self.encoded(dataset, tmp_path)
+        targets = torch.from_numpy(self.targets(dataset, inputs))
+        outputs = self.outputs(dataset, inputs, tmp_path)
         assert outputs.shape[0] == len(targets)
         whole = self.task.loss(outputs, targets)
         halves = [self.task.loss(outputs[part], targets[part]) for part in (slice(0, 3), slice(3, None))]
         assert sum(float(half.sum.detach()) for half in halves) == pytest.approx(float(whole.sum.detach()), rel=1e-5)
         assert sum(half.weight for half in halves) == whole.weight
         assert whole.sum.requires_grad
-        expected = self.task.start_loss(state, "fresh")
+        expected = self.task.start_loss(self.state(dataset), "fresh")
         if expected is not None:
             assert expected[0] <= float(whole.sum.detach()) / whole.weight <= expected[1]
 
@@ -144,36 +191,59 @@ class TaskConformance:
         weights = []
         for disturbance in (1, 2):
             torch.manual_seed(disturbance)
-            head = self.task.build_head(self.width, state, seed=5)
+            head = self.task.build_head(12, state, seed=5)
             weights.append([parameter.detach().clone() for parameter in head.parameters()])
+        assert weights[0]
         assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+    def test_a_head_is_built_again_from_its_settings(self, tmp_path: Path) -> None:
+        """What `head.settings()` says makes a head of the same shape."""
+        head = self.task.build_head(12, self.state(self.example(tmp_path)), seed=0)
+        again = head_from(head.settings())  # type: ignore[operator]
+        again.load_state_dict(head.state_dict())
+        assert type(again) is type(head)
 
     def test_what_it_decodes_can_be_scored_and_shown(self, tmp_path: Path) -> None:
         """Decoded outputs give predictions that every measure takes, and columns as long as the table."""
         dataset = self.example(tmp_path)
-        state = self.state(dataset)
-        head = self.task.build_head(self.width, state, seed=0).eval()
-        outputs = head(torch.randn(len(LABELS), self.width)).detach().numpy()
-        decoded = self.task.decode(outputs)
-        assert decoded.shape == outputs.shape
-        predictions = self.task.predictions(dataset.table, decoded, state, dataset.schema.roles)
-        assert predictions.table.num_rows == len(LABELS)
+        state, inputs = self.state(dataset), self.encoded(dataset, tmp_path)
+        outputs = self.outputs(dataset, inputs, tmp_path).detach().numpy()
+        units = np.arange(len(inputs.lengths))
+        decoded = self.task.decode(outputs, inputs, units)
+        assert decoded.ndim == 2
+        assert len(decoded) == len(units)
+        assert self.task.decode(outputs[:2], inputs, units[:2]).shape == (2, decoded.shape[1])
+        merged = self.task.merge(decoded, inputs.row_of)
+        assert len(merged) == dataset.table.num_rows
+        predictions = self.task.predictions(dataset.table, merged, state, dataset.schema.roles)
+        assert predictions.table.num_rows == dataset.table.num_rows
+        assert {"example_id", "group", "target", "prediction"} <= set(predictions.table.column_names)
         assert all(map(math.isfinite, scores_of(predictions, self.task.measures).values()))
-        for probs in (False, True):
-            columns = self.task.columns(decoded, state, probs=probs)
-            assert columns
-            assert all(len(values) == len(LABELS) for values in columns.values())
-
-    def test_majority_is_the_most_frequent_target(self, tmp_path: Path) -> None:
-        """The baseline `majority` looks at targets only."""
-        dataset = self.example(tmp_path)
-        targets = self.targets(dataset)
-        baseline = next(baseline for baseline in self.task.baselines if baseline.name == "majority")
         rows = self.task.rows(dataset.table, dataset.schema.roles)
-        decoded = baseline.fit_predict(rows, targets, rows[:3], 0)
-        most_frequent = np.bincount(targets).argmax()
-        assert (decoded.argmax(axis=1) == most_frequent).all()
-        assert decoded[0, most_frequent] == pytest.approx((targets == most_frequent).mean())
+        for probs in (False, True):
+            columns = self.task.columns(merged, rows, state, probs=probs)
+            assert columns
+            assert all(len(values) == dataset.table.num_rows for values in columns.values())
+
+    def test_its_baselines_can_be_scored(self, tmp_path: Path) -> None:
+        """Each baseline learns from train what predictions can be made of; `majority` looks at answers only."""
+        dataset = self.example(tmp_path)
+        inputs, state, roles = self.encoded(dataset, tmp_path), self.state(dataset), dataset.schema.roles
+        features = np.random.default_rng(0).standard_normal((len(inputs.lengths), 6), dtype=np.float32)
+        train = Sample(
+            table=dataset.table,
+            roles=roles,
+            rows=self.task.rows(dataset.table, roles),
+            targets=self.targets(dataset, inputs),
+            features=features,
+        )
+        for baseline in self.task.baselines:
+            decoded = baseline.fit_predict(train, train, state, 0)
+            predictions = self.task.predictions(dataset.table, decoded, state, roles)
+            assert predictions.table.num_rows == dataset.table.num_rows
+            assert all(map(math.isfinite, scores_of(predictions, self.task.measures).values()))
+            if baseline.name == "majority":
+                assert len({str(value) for value in predictions.table["prediction"].to_pylist()}) == 1
 
     def test_absent_models_have_reasons(self) -> None:
         """What the card does not show is explained."""

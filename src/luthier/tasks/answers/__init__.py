@@ -1,0 +1,1 @@
+"""Kinds of answer about a row: one label. How the row is read is in `readings`."""

@@ -1,0 +1,207 @@
+"""Tasks whose examples are single rows: how a row is read, and what is answered about it, put together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from luthier.core.decision import Decision
+from luthier.data.dataset import Dataset
+from luthier.data.findings import Finding
+from luthier.data.schema import Schema
+from luthier.evaluation.baselines import chosen_rows
+from luthier.evaluation.records import Predictions
+from luthier.models.settings import HeadSettings
+from luthier.tasks.answers.answer import Answer
+from luthier.tasks.inputs import Inputs
+from luthier.tasks.protocol import (
+    LINEAR,
+    PLAIN,
+    Baseline,
+    HeadOrigin,
+    LossRecipe,
+    LossSum,
+    Modality,
+    ProbeLoss,
+    Sample,
+    TaskState,
+)
+from luthier.tasks.readings.reading import Reading
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from torch import Tensor, nn
+
+NO_SCRATCH = "not asked for: training the same network from a random start is not part of this run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowTask:
+    """One answer about each row; a unit is a row.
+
+    Attributes:
+        name: As `--task` takes it.
+        reading: What is read of a row.
+        answer: What is said about it.
+        absent: By model of the card: why there is none.
+
+    Example:
+        >>> from luthier.tasks.answers.label import LABEL
+        >>> from luthier.tasks.readings.text import TEXT
+        >>> task = RowTask(name="text-classification", reading=TEXT, answer=LABEL)
+        >>> task.roles, task.primary_measure
+        (('text', 'target'), 'accuracy')
+    """
+
+    name: str
+    reading: Reading
+    answer: Answer
+    absent: Mapping[str, str] = field(default_factory=lambda: {"scratch": NO_SCRATCH})
+
+    @property
+    def modality(self) -> Modality:
+        """What is read."""
+        return self.reading.modality
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The inputs, then the target."""
+        return (*self.reading.roles, "target")
+
+    @property
+    def measures(self) -> Sequence[str]:
+        """Of the answer."""
+        return self.answer.measures
+
+    @property
+    def primary_measure(self) -> str:
+        """Of the answer."""
+        return self.answer.primary_measure
+
+    @property
+    def probe(self) -> ProbeLoss:
+        """Of the answer."""
+        return self.answer.probe
+
+    @property
+    def has_classes(self) -> bool:
+        """Of the answer."""
+        return self.answer.has_classes
+
+    @property
+    def example(self) -> str:
+        """Of the reading."""
+        return self.reading.example
+
+    @property
+    def baselines(self) -> Sequence[Baseline]:
+        """The most frequent answer; a linear model that knows no pre-trained one; what lies near in the features of one."""
+        made: tuple[tuple[str, Callable[[Sample, Sample, TaskState, int], Any]], ...] = (
+            ("majority", self._majority),
+            ("classic", self._classic),
+            ("pretrained", self._nearest),
+        )
+        return [
+            Baseline(name=name, needs_features=name == "pretrained", fit_predict=function)
+            for name, function in made
+            if name not in self.absent
+        ]
+
+    def match(self, schema: Schema) -> Decision[bool]:
+        """Input columns beside a target that holds such answers."""
+        missing = [role for role in self.roles if role not in schema.roles]
+        if missing:
+            return Decision(name="task", value=False, reason=f"no column plays the role {' or '.join(missing)}")
+        accepted = self.answer.accepts(schema)
+        if not accepted.value:
+            return accepted
+        reads = " and ".join(f"'{schema.roles[role]}'" for role in self.reading.roles)
+        holds = "holds" if len(self.reading.roles) == 1 else "hold"
+        reason = f"{reads} {holds} {self.modality}s and {accepted.reason}"
+        return Decision(name="task", value=True, reason=reason, evidence=accepted.evidence, override="--task")
+
+    def check(self, dataset: Dataset) -> list[Finding]:
+        """Nothing beyond the checks of every table."""
+        return []
+
+    def fit_state(self, table: "pa.Table", schema: Schema) -> TaskState:
+        """What the answer learns from train."""
+        return self.answer.fit_state(self.name, table, schema.roles["target"])
+
+    def describe(self, state: TaskState) -> str:
+        """Of the answer."""
+        return self.answer.describe(state)
+
+    def rows(self, table: "pa.Table", roles: Mapping[str, str]) -> Sequence[Any]:
+        """What is read of each row."""
+        return self.reading.rows(table, roles)
+
+    def count_tokens(self, rows: Sequence[Any], processor: Any) -> Int[np.ndarray, " N"]:
+        """Tokens of each row before anything is cut."""
+        return self.reading.count_tokens(rows, processor)
+
+    def encode(self, rows: Sequence[Any], processor: Any, state: TaskState) -> Inputs:
+        """Model inputs, one unit of each row."""
+        return self.reading.encode(rows, processor)
+
+    def targets(self, table: "pa.Table", state: TaskState, roles: Mapping[str, str], inputs: Inputs) -> np.ndarray:
+        """The target of each row."""
+        return self.answer.targets(table, state, roles["target"])
+
+    def known(self, targets: np.ndarray) -> Bool[np.ndarray, " U"]:
+        """Which can be trained on."""
+        return self.answer.known(targets)
+
+    def build_head(self, width: int, state: TaskState, *, settings: HeadSettings = LINEAR, seed: int) -> "nn.Module":
+        """A fresh head."""
+        return self.answer.build_head(width, state, settings=settings, seed=seed)
+
+    def loss(self, outputs: "Tensor", targets: "Tensor", *, recipe: LossRecipe = PLAIN) -> LossSum:
+        """Of one micro-batch."""
+        return self.answer.loss(outputs, targets, recipe=recipe)
+
+    def start_loss(
+        self, state: TaskState, head_origin: HeadOrigin, *, recipe: LossRecipe = PLAIN
+    ) -> tuple[float, float] | None:
+        """Range of the first loss."""
+        return self.answer.start_loss(state, head_origin, recipe=recipe)
+
+    def decode(
+        self, outputs: Float[np.ndarray, "B C"], inputs: Inputs, units: Int[np.ndarray, " B"]
+    ) -> Float[np.ndarray, "B K"]:
+        """What the answer makes of the outputs."""
+        return self.answer.decode(outputs)
+
+    def merge(self, decoded: Float[np.ndarray, "U K"], row_of: Int[np.ndarray, " U"]) -> Float[np.ndarray, "N K"]:
+        """Every unit is a row."""
+        return decoded
+
+    def columns(
+        self, decoded: Float[np.ndarray, "N K"], rows: Sequence[Any], state: TaskState, *, probs: bool
+    ) -> Mapping[str, Sequence[Any]]:
+        """What `predict` adds to a table."""
+        return self.answer.columns(decoded, state, probs=probs)
+
+    def predictions(
+        self, table: "pa.Table", decoded: Float[np.ndarray, "N K"], state: TaskState, roles: Mapping[str, str]
+    ) -> Predictions:
+        """Answers beside their targets."""
+        return self.answer.predictions(table, decoded, state, roles)
+
+    def _majority(self, train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N K"]:
+        return self.answer.majority(train.targets, len(others), state)
+
+    def _classic(self, train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N K"]:
+        kept = chosen_rows(len(train), seed)
+        found = self.reading.classic_features([train.rows[row] for row in kept], others.rows, seed=seed)
+        if found is None:
+            return self.answer.majority(train.targets, len(others), state)
+        features, other_features, strength = found
+        return self.answer.linear(features, train.targets[kept], other_features, state, strength=strength, seed=seed)
+
+    def _nearest(self, train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N K"]:
+        assert train.features is not None
+        assert others.features is not None
+        return self.answer.nearest(train.features, train.targets, others.features, state)
