@@ -1,13 +1,17 @@
-"""A run on a real Ray cluster of two nodes, one of which is killed in the middle: `python on_ray.py OUT TABLE MODEL`.
+"""A run and a search on a real Ray cluster of two nodes, one of which is killed in the middle of each.
+
+`python on_ray.py OUT TABLE MODEL`.
 
 A process of its own, because Ray keeps state in the process it is imported in. Prints what was seen, as JSON.
 """
 
 import json
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -18,6 +22,7 @@ from luthier.pipeline.search_spec import SearchSpec, search_of
 from luthier.spec import Given
 
 KILL_AFTER_STEPS = 20
+TRIALS = 6
 
 
 def listeners() -> list[str]:
@@ -41,11 +46,23 @@ def steps_done(folder: Path) -> int:
 
 
 def searched(table: str, out: Path, settings: Mapping[str, Any]) -> SearchSpec:
-    """Four trials whose values depend on nothing but their number."""
-    own = {"sources": [table], "out": str(out), "trials": 4, "sampler": "random", "pruner": "none", "final": False}
+    """A few trials whose values depend on nothing but their number."""
+    own = {"sources": [table], "out": str(out), "trials": TRIALS, "sampler": "random", "pruner": "none", "final": False}
     kept = {name: value for name, value in settings.items() if name not in ("learning_rate", "checkpoint_seconds")}
     values = {**kept, "num_epochs": 1, "preflight": False, **own}
     return search_of([Given(written=name, value=value, style="keyword") for name, value in values.items()])
+
+
+def trials_over(folder: Path) -> int:
+    """How many trials of a search have come to an end."""
+    database = folder / "study.db"
+    if not database.is_file():
+        return 0
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as study:
+        try:
+            return int(study.execute("select count(*) from trials where state in ('COMPLETE', 'PRUNED', 'FAIL')").fetchone()[0])
+        except sqlite3.OperationalError:  # its tables are being made
+            return 0
 
 
 def main(out: Path, settings: dict[str, Any], table: str) -> None:
@@ -73,11 +90,22 @@ def main(out: Path, settings: dict[str, Any], table: str) -> None:
     Thread(target=kill, daemon=True).start()
     run = luthier.tune(table, cluster=cluster.address, workers=2, out=str(out), **settings)
     seen["verdict"] = run.verdict
+
+    node, searching = cluster.add_node(num_cpus=1), out.with_name("search")
+
+    def kill_again() -> None:
+        while not trials_over(searching):
+            time.sleep(0.05)
+        cluster.remove_node(node, allow_graceful=False)
+        seen["trials_before_the_loss"] = trials_over(searching)
+
+    Thread(target=kill_again, daemon=True).start()
+    found = search_on_cluster(searched(table, searching, settings), cluster.address, workers=2)
+    seen["trials"] = [[record.number, record.state, record.score, record.repeats] for record in found.record.trials]
+    seen["workers_of_trials"] = sum(record.attempts for record in found.record.trials)
     cluster.shutdown()
     with connected("auto") as is_local:
         seen["auto"] = {"is_local": is_local, "listeners": listeners()}
-        found = search_on_cluster(searched(table, out.with_name("search"), settings), "auto", workers=2)
-        seen["trials"] = [[record.number, record.state, record.score, record.repeats] for record in found.record.trials]
     print("SEEN " + json.dumps(seen))
 
 

@@ -13,7 +13,7 @@ from threading import Thread
 from typing import Any
 
 from luthier.cluster.connection import connected, import_ray
-from luthier.cluster.training import MOST_FAILURES, nodes_of
+from luthier.cluster.training import MOST_FAILURES, machines, nodes_of
 from luthier.core.names import count_of
 from luthier.core.process import StopRequest, wait_without_spinning
 from luthier.core.progress import Observer, counted
@@ -45,10 +45,10 @@ def search_on_cluster(
         UsageError: the nodes are several machines, and the study is in a file.
         LostProcessError: more workers were lost than can be chance.
     """
-    with connected(address) as is_local:
+    with connected(address):
 
         def through_tune(opened: Opened, stop: StopRequest, observer: Observer) -> int:
-            return _work(opened, stop, observer, workers=workers, is_local=is_local)
+            return _work(opened, stop, observer, workers=workers)
 
         return search(asked, observer=observer, resumes=resumes, working=through_tune)
 
@@ -65,10 +65,10 @@ def work(job: Mapping[str, Any]) -> None:
     work_on_study(Path(job["folder"]), url=job["url"])
 
 
-def _work(opened: Opened, stop: StopRequest, observer: Observer, *, workers: int | None, is_local: bool) -> int:
+def _work(opened: Opened, stop: StopRequest, observer: Observer, *, workers: int | None) -> int:
     """Let workers run the trials, and tell of each that is over; returns how many they have run."""
     url = study_url(opened.asked.settings, opened.folder)
-    if url.startswith("sqlite") and not is_local:
+    if url.startswith("sqlite") and len(machines()) > 1:
         raise UsageError(
             "Several machines cannot write to a study in a file.",
             remedy="--study postgresql://USER@HOST/DATABASE --cluster ...",

@@ -121,6 +121,12 @@ def nodes_of() -> list[dict[str, Any]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
 
 
+def machines() -> set[str]:
+    """The addresses at which nodes are alive: several nodes may stand on one machine."""
+    ray = import_ray()
+    return {str(node["NodeManagerAddress"]) for node in ray.nodes() if node["Alive"]}
+
+
 def _scaling(spec: TuneSpec, workers: int | None) -> tuple[Any, int]:
     """How many workers with what, and how many threads each has. Where nodes are lost, fewer workers go on.
 
