@@ -9,6 +9,7 @@ have 5 epochs at most.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,29 @@ def search(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def stored(place: tuple[str, str], *, quick: bool) -> float | None:
-    """CPU seconds of a peer's process, without its answers, as another benchmark has measured them; None if it has not."""
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What another benchmark has measured of a peer.
+
+    Attributes:
+        seconds: CPU seconds of its process without its answers.
+        where: How it was measured, in words: with other threads or on a busier machine a CPU second is another one.
+    """
+
+    seconds: float
+    where: str
+
+
+def stored(place: tuple[str, str], *, quick: bool) -> Stored | None:
+    """A peer as another benchmark has measured it; None if it has not."""
     name, case = place
     found = [item for item in load(HERE / "peers" / f"{name}{'-quick' if quick else ''}.json") if item["case"] == case]
-    return found[-1]["cpu_seconds"] - found[-1]["phases_cpu"]["test"] if found else None
+    if not found:
+        return None
+    last = found[-1]
+    threads, speed = last["settings"].get("threads", 2), last["environment"]["calibration"]["float32"]
+    where = f"by {name}, {threads} thread{'s' if threads > 1 else ''}, machine {speed:.0f}"
+    return Stored(seconds=last["cpu_seconds"] - last["phases_cpu"]["test"], where=where)
 
 
 def bars(measured: Measured) -> list[Bar]:
@@ -92,19 +111,19 @@ def bars(measured: Measured) -> list[Bar]:
     if ours and head and blocks:
         last = ours[-1]
         probe = median_of(head, "cpu_seconds") - median_of(head, "phases_cpu.test")
-        by_trainer = last["probes"] * probe + (last["trials"] - last["probes"]) * blocks
+        by_trainer = last["probes"] * probe + (last["trials"] - last["probes"]) * blocks.seconds
         share = ratio(by_trainer, median_of(ours, "cpu_seconds"))
         note = (
             f"extrapolated from two trainings: {last['probes']} times the head alone ({probe:.0f} s) and "
-            f"{last['trials'] - last['probes']} times the last two blocks ({blocks:.0f} s)"
+            f"{last['trials'] - last['probes']} times the last two blocks ({blocks.seconds:.0f} s, {blocks.where})"
         )
     return [
         at_most(
             "CPU seconds of the search / of one 5-epoch Trainer run of everything",
-            ratio(cost, full) if cost and full else None,
+            ratio(cost, full.seconds) if cost and full else None,
             2.0,
             unit=" times",
-            note=f"that run: {full:.0f} s, stored by time_to_accuracy" if full else "needs the peer of time_to_accuracy",
+            note=f"that run: {full.seconds:.0f} s, {full.where}" if full else "needs the peer of time_to_accuracy",
         ),
         at_least("CPU seconds of the same trials by Trainer / of the search", share, 10.0, note=note),
     ]
