@@ -24,7 +24,6 @@ class Image:
     modality: Modality = "image"
     roles: tuple[str, ...] = ("image",)
     example: str = '"photo.jpg"'
-    classic: str = "the main components of small pictures"
 
     def rows(self, table: "pa.Table", roles: Mapping[str, str]) -> Sequence[str]:
         """The paths."""

@@ -23,13 +23,11 @@ class Reading(Protocol):
         modality: Decides the processor and the default model.
         roles: Of the columns that are read.
         example: A row as one writes it in Python.
-        classic: What the classic baseline of this kind of input is called, for people.
     """
 
     modality: Modality
     roles: tuple[str, ...]
     example: str
-    classic: str
 
     def rows(self, table: "pa.Table", roles: Mapping[str, str]) -> Sequence[Any]:
         """The raw input of each row."""
