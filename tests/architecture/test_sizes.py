@@ -21,6 +21,7 @@ FURTHER_KEYWORDS = {
     "luthier/cli/tune.py:run": "the keys of the spec",
     "luthier/cli/search.py:run": "the keys of the spec",
     "luthier/cli/check.py:run": "the keys of the spec",
+    "luthier/cli/predict.py:run": "columns by their role",
     "luthier/cli/command.py:GroupedOption.__init__": "click's own",
 }
 

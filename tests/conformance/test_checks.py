@@ -18,9 +18,10 @@ LABELS = ["card", "card", "card", "money", "money", "money", "other", None, "oth
 FLAWED = {
     "text": TEXTS, "label": LABELS, "queue": [str(label) for label in LABELS],
     "same": ["1"] * 100, "number": list(map(str, range(100))), "picture": ["/nowhere.png"] * 100,
+    "sound": ["/nowhere.wav"] * 100,
 }  # fmt: skip
 KINDS = {"same": Kind.CONSTANT, "number": Kind.IDENTIFIER}
-ROLES = {"text": "text", "target": "label", "image": "picture"}
+ROLES = {"text": "text", "target": "label", "image": "picture", "audio": "sound"}
 TEXT_ROLES = {"text": "text", "target": "label"}
 NOTHING = np.array([], dtype=str)
 

@@ -16,5 +16,9 @@ class TestImageClassification(TaskConformance):
     name = "image-classification"
 
 
+class TestAudioClassification(TaskConformance):
+    name = "audio-classification"
+
+
 def test_every_task_has_its_class() -> None:
     assert {kind.name for kind in TaskConformance.__subclasses__()} >= set(TASKS)

@@ -91,7 +91,7 @@ def names_of(requirements: list[str]) -> set[str]:
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    declared = names_of([*PROJECT["project"]["dependencies"], *extras["image"], *extras["cluster"]])
+    declared = names_of([*PROJECT["project"]["dependencies"], *extras["image"], *extras["audio"], *extras["cluster"]])
     modules = {MODULE_OF.get(name, name.replace("-", "_")) for name in declared}
     carried = {module for module, package in COMES_WITH.items() if package in declared}
     # The weights' package is found by the name in the catalogue.

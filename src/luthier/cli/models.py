@@ -48,7 +48,7 @@ def _modality_of(data: str) -> str:
     from luthier.spec import build_spec
 
     result = pipeline.check(build_spec(data), fast=True)
-    return "image" if "image" in result.roles else "text"
+    return next((role for role in ("image", "audio") if role in result.roles), "text")
 
 
 def _page(entries: Sequence["CatalogueEntry"]) -> RenderableType:

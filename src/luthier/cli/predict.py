@@ -18,12 +18,12 @@ def run(
     source: str,
     out: str | None,
     probs: bool,
-    text: str | None,
-    text_pair: str | None,
+    allow: tuple[str, ...],
     as_json: bool,
     quiet: bool,
+    **columns: str | None,
 ) -> int:
-    """Predict; without `out` the answers go to stdout as CSV, and everything else to stderr."""
+    """Predict; without `out` the answers go to stdout as CSV, and the rest to stderr. `columns` are named by their role."""
     if as_json and out is None:
         raise SpecError("--json and the answers cannot both go to stdout.", remedy="--out answers.csv")
     from luthier.cli.results import print_json
@@ -33,7 +33,14 @@ def run(
     try:
         with redirect_stdout(sys.stderr if as_json else sys.stdout):
             summary = predict_source(
-                model, source, out=Path(out) if out else None, probs=probs, text=text, text_pair=text_pair, observer=watch
+                model,
+                source,
+                out=Path(out) if out else None,
+                probs=probs,
+                text=columns["text"],
+                text_pair=columns["text_pair"],
+                allow=allow,
+                observer=watch,
             )
     finally:
         watch.close()
@@ -59,6 +66,9 @@ VERB = Verb(
         GroupedOption(["--probs"], is_flag=True, help="Add the probability of every label"),
         GroupedOption(["--text"], metavar="TEXT", help="Column to read, where it is not named as in training"),
         GroupedOption(["--text-pair"], metavar="TEXT", help="Column of the second text, likewise"),
+        GroupedOption(
+            ["--allow"], metavar="PACKAGE", multiple=True, help="Package that may build the network, where no model family does"
+        ),
         *output_options(),
     ],
     summary="Adds a model's answers to each row of a table, or to each file of a folder, and keeps their order.",
@@ -66,5 +76,6 @@ VERB = Verb(
         "luthier predict runs/tickets/model new.csv --out answers.csv",
         "luthier predict runs/tickets/model new.csv --probs | head",
         "luthier predict runs/photos/model photos/ --out answers.parquet",
+        "luthier predict runs/birds/model recordings/ --out answers.csv",
     ),
 )

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.decision import Decision
@@ -25,7 +27,8 @@ TEXT_NAMES = (
     "document", "description", "title",
 )  # fmt: skip
 GROUP_NAMES = ("user", "customer", "author", "patient", "subject", "speaker", "session", "video", "account", "client", "group")
-FLAGGED = ("target", "text", "text_pair", "image", "group", "time")
+FLAGGED = ("target", "text", "text_pair", "image", "audio", "group", "time")
+TRANSCRIPT_NAMES = ("transcript", "transcription", "sentence", "text", "utterance", "normalized_text", "words")
 # Names of two columns whose texts are read together; others are paired by --text-pair only.
 PAIRED_NAMES = (
     ("sentence_a", "sentence_b"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("text_a", "text_b"),
@@ -58,8 +61,9 @@ def infer_schema(
     decisions = [_by_flag(role, column) for role in FLAGGED if (column := getattr(settings, role))]
     decided = {decision.name for decision in decisions}
     rules: tuple[tuple[str, Assign], ...] = (
+        ("image", partial(_guess_files, role="image", noun="pictures")),
+        ("audio", partial(_guess_files, role="audio", noun="recordings")),
         ("target", _guess_target),
-        ("image", _guess_image),
         ("text", _guess_text),
         ("id", _guess_id),
     )
@@ -68,7 +72,9 @@ def infer_schema(
         decided |= {decision.name for decision in decisions}
     for role, guess in rules:
         if role not in decided:
-            decisions.append(guess(_unassigned(free, decisions)))
+            heard = any(decision.name == "audio" and decision.value for decision in decisions)
+            columns_left = _unassigned(free, decisions)
+            decisions.append(_guess_transcript(columns_left) if heard and role == "target" else guess(columns_left))
     roles = {decision.name: decision.value for decision in decisions if decision.value is not None}
     if "target" not in roles and require_target:
         raise _no_target(columns, settings, name=name)
@@ -207,15 +213,26 @@ def _guess_pair(columns: Sequence[Column]) -> list[Decision[str | None]]:
     return []
 
 
-def _guess_image(columns: Sequence[Column]) -> Decision[str | None]:
-    pictures = [column.name for column in columns if column.kind is Kind.IMAGE]
+def _guess_files(columns: Sequence[Column], *, role: str, noun: str) -> Decision[str | None]:
+    files = [column.name for column in columns if column.kind == role]
     return Decision(
-        name="image",
-        value=pictures[0] if pictures else None,
-        reason="its values are paths of pictures that exist" if pictures else "no column holds paths of pictures",
-        evidence={"candidates": pictures},
-        override="--image COLUMN",
+        name=role,
+        value=files[0] if files else None,
+        reason=f"its values are paths of {noun} that exist" if files else f"no column holds paths of {noun}",
+        evidence={"candidates": files},
+        override=f"{flag_of(role)} COLUMN",
     )
+
+
+def _guess_transcript(columns: Sequence[Column]) -> Decision[str | None]:
+    """The answer to a recording: a column of labels, or else the text that is spoken in it."""
+    label = _guess_target(columns)
+    texts = [column for column in columns if column.kind is Kind.TEXT]
+    named = _named(texts, TRANSCRIPT_NAMES)
+    if label.value is not None or named is None:
+        return label
+    reason = f"'{named.name}' is a usual name for what is said in a recording, and no column looks like its label"
+    return replace(label, value=named.name, reason=reason, evidence={"candidates": _described(texts)})
 
 
 def _guess_id(columns: Sequence[Column]) -> Decision[str | None]:

@@ -26,7 +26,7 @@ _WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
 _DAY = r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))"
 _DATETIME = re.compile(_DAY + r"([T ]\d{1,2}:\d{2}.*)?")
 _MOSTLY = 0.95
-_PICTURES_TRIED = 20
+_FILES_TRIED = 20
 
 
 def infer_columns(table: "pa.Table") -> tuple[Column, ...]:
@@ -102,8 +102,8 @@ def judge_kind(sample: Sequence[str], *, present: int, distinct: int, mean_words
         return Kind.DATETIME
     if _share(_NUMBER, sample) >= _MOSTLY:
         return _judge_numbers(sample, present=present, distinct=distinct)
-    if _are_pictures(sample):
-        return Kind.IMAGE
+    if kind := _kind_of_files(sample):
+        return kind
     return _judge_words(present=present, distinct=distinct, mean_words=mean_words)
 
 
@@ -131,11 +131,18 @@ def _share(pattern: re.Pattern[str], sample: Sequence[str]) -> float:
     return sum(pattern.fullmatch(value) is not None for value in sample) / len(sample)
 
 
-def _are_pictures(sample: Sequence[str]) -> bool:
-    from luthier.data.load.files import is_image_file
+def _kind_of_files(sample: Sequence[str]) -> Kind | None:
+    """Pictures or recordings, if that is what the values name and some of them are there."""
+    from luthier.data.load.media import MEDIA
 
-    named_so = sum(is_image_file(Path(value)) for value in sample) >= _MOSTLY * len(sample)
-    return named_so and any(_is_file(value) for value in sample[:: max(1, len(sample) // _PICTURES_TRIED)])
+    for role, media in MEDIA.items():
+        if sum(media.is_file(Path(value)) for value in sample) >= _MOSTLY * len(sample):
+            return Kind(role) if _any_is_there(sample) else None
+    return None
+
+
+def _any_is_there(sample: Sequence[str]) -> bool:
+    return any(_is_file(value) for value in sample[:: max(1, len(sample) // _FILES_TRIED)])
 
 
 def _is_file(path: str) -> bool:

@@ -14,6 +14,7 @@ class Kind(StrEnum):
     IDENTIFIER = "identifier"
     DATETIME = "datetime"
     IMAGE = "image"
+    AUDIO = "audio"
     CONSTANT = "constant"
     EMPTY = "empty"
 
@@ -45,7 +46,7 @@ class Schema:
 
     Attributes:
         columns: In the table's order, without `example_id`.
-        roles: Role name -> column name. Roles: text, text_pair, target, image, group, time, id.
+        roles: Role name -> column name. Roles: text, text_pair, target, image, audio, group, time, id.
         num_rows: Rows of the table.
     """
 

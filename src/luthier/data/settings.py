@@ -14,6 +14,7 @@ class DataSettings(Settings):
     text: str | None = Field(None, description="Column that holds the text")
     text_pair: str | None = Field(None, description="Column that holds a second text, to be read together with the first")
     image: str | None = Field(None, description="Column that holds the path of an image")
+    audio: str | None = Field(None, description="Column that holds the path of a recording")
     group: str | None = Field(
         None, description="Column whose equal values must stay on one side of the split (a user, a video)"
     )

@@ -14,7 +14,7 @@ from luthier.core.seeding import generator_for, seed_for
 
 # More rows make a linear model on words hardly better, and the baseline must stay a small part of the run.
 MAX_TRAIN_ROWS = 100_000
-WORDS_STRENGTH, PIXELS_STRENGTH = 10.0, 0.1
+WORDS_STRENGTH, PIXELS_STRENGTH, SOUND_STRENGTH = 10.0, 0.1, 1.0
 NEGATIONS = frozenset({"no", "not", "nobody", "none", "nothing", "never", "without", "n't"})
 _TEMPERATURE = 0.05
 
@@ -139,6 +139,19 @@ def pixel_features(
     size = min(64, *kept.shape)
     components = PCA(size, whiten=True, svd_solver="randomized", random_state=seed_for(seed, "pixels") % 2**32)
     return components.fit_transform(kept), components.transform(np.asarray(others, dtype=np.float64)), PIXELS_STRENGTH
+
+
+def standardised(
+    train: Float[np.ndarray, "M D"], others: Float[np.ndarray, "N D"]
+) -> tuple[Float[np.ndarray, "M D"], Float[np.ndarray, "N D"]]:
+    """Columns brought to mean 0 and variance 1 on train; the others go along.
+
+    Example:
+        >>> [part.tolist() for part in standardised(np.array([[1.0], [3.0]]), np.array([[5.0]]))]
+        [[[-1.0], [1.0]], [[3.0]]]
+    """
+    middle, spread = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-6)
+    return (train - middle) / spread, (others - middle) / spread
 
 
 def chosen_rows(num_rows: int, seed: int) -> Int[np.ndarray, " n"]:

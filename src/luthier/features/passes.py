@@ -89,7 +89,7 @@ def to_device(batch: Mapping[str, np.ndarray], *, dtype: torch.dtype, device: st
 
 
 def batches_by_length(lengths: Int[np.ndarray, " N"], *, is_media: bool = False) -> Iterator[Int[np.ndarray, " B"]]:
-    """Rows from long to short, in batches of about `TOKENS_PER_BATCH` tokens; pictures in batches of a fixed number.
+    """Rows from long to short, in batches of about `TOKENS_PER_BATCH` tokens or frames, and of pictures of a fixed number.
 
     Example:
         >>> [len(batch) for batch in batches_by_length(np.array([512, 600, 3, 2]))]
@@ -98,7 +98,8 @@ def batches_by_length(lengths: Int[np.ndarray, " N"], *, is_media: bool = False)
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        room = IMAGES_PER_BATCH if is_media else max(1, min(ROWS_PER_BATCH, TOKENS_PER_BATCH // int(lengths[order[start]])))
+        most = IMAGES_PER_BATCH if is_media else ROWS_PER_BATCH
+        room = max(1, min(most, TOKENS_PER_BATCH // int(lengths[order[start]])))
         yield order[start : start + room]
         start += room
 
@@ -188,7 +189,7 @@ def _plan(
         shape = [*backbone.rehearsal.shapes, backbone.rehearsal.last_shape][boundary]
         if backbone.rehearsal.padded:
             shape = shape[1:]
-            lengths = backbone.output_lengths(torch.from_numpy(inputs.lengths[chosen])).numpy().astype(np.int64)
+            lengths = np.asarray(inputs.lengths[chosen], dtype=np.int64)
     plan = StorePlan(
         name="pooled" if boundary is None else f"block-{boundary}",
         identity={

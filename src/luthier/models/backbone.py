@@ -20,6 +20,8 @@ from torch.utils.checkpoint import checkpoint
 from luthier.errors import ModelError
 from luthier.models.layout import Layout, find_layout
 from luthier.models.pooling import pool_states
+from luthier.models.processors import Processor
+from luthier.models.rehearsal import Rehearsal, form_of, position_bias_of
 
 ModelInputs = Mapping[str, Tensor]
 TOKEN_TYPES = "token_type_ids"
@@ -40,24 +42,6 @@ class State:
     pooled: Float[Tensor, "B D"] | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rehearsal:
-    """What one small pass has shown of a network.
-
-    Attributes:
-        outputs: For each module that can be skipped, the form of its output: None for a tensor, else one entry per place of
-            the tuple, `...` where there is a tensor and the constant otherwise.
-        shapes: What enters each block for one example: (T, D) for tokens, (C, H, W) for maps.
-        last_shape: The same of the last hidden states.
-        padded: Whether T is as long as the input of each example (else it is the same for all).
-    """
-
-    outputs: Mapping[str, tuple[Any, ...] | None]
-    shapes: Sequence[tuple[int, ...]]
-    last_shape: tuple[int, ...]
-    padded: bool
-
-
 class Backbone(nn.Module):
     """A network with a known layout.
 
@@ -67,6 +51,7 @@ class Backbone(nn.Module):
         width: Size of the pooled vector.
         model_type: The family's name.
         builder: `module:function` that makes the network again, where no Hugging Face class does.
+        processor: What prepares its input; None: that of the model folder it comes from, or that is named beside it.
 
     Example:
         >>> from luthier.testing.backbones import tiny_bert
@@ -77,9 +62,19 @@ class Backbone(nn.Module):
         (1, 16)
     """
 
-    def __init__(self, network: nn.Module, layout: Layout, *, width: int, model_type: str = "", builder: str = "") -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        layout: Layout,
+        *,
+        width: int,
+        model_type: str = "",
+        builder: str = "",
+        processor: Processor | None = None,
+    ) -> None:
         super().__init__()
         self.builder = builder
+        self.processor = processor
         self.network = network
         self.layout = layout
         self.width = width
@@ -221,7 +216,7 @@ class Backbone(nn.Module):
         for name in names:
 
             def note(module: nn.Module, args: Any, output: Any, name: str = name) -> None:
-                outputs[name] = _form(output)
+                outputs[name] = form_of(output)
 
             handles.append(self.network.get_submodule(name).register_forward_hook(note))
         training = self.training
@@ -308,7 +303,7 @@ class Backbone(nn.Module):
                 return hidden
             places = [hidden if place is ... else place for place in form]
             if biased:
-                places[1] = _position_bias(self.network.get_submodule(name), hidden)
+                places[1] = position_bias_of(self.network.get_submodule(name), hidden)
             elif self.layout.position_bias and name in self.layout.blocks:
                 places[1] = args[2] if len(args) > 2 else kwargs["position_bias"]
             return tuple(places)
@@ -373,7 +368,13 @@ class _Reached(Exception):
 
 
 def wrap_backbone(
-    network: nn.Module, *, width: int, layout: Layout | None = None, model_type: str = "", builder: str = ""
+    network: nn.Module,
+    *,
+    width: int,
+    layout: Layout | None = None,
+    model_type: str = "",
+    builder: str = "",
+    processor: Processor | None = None,
 ) -> Backbone:
     """A `Backbone` from any module that holds its blocks in a list.
 
@@ -383,19 +384,7 @@ def wrap_backbone(
         width: D.
         layout: Where the blocks are; found by `find_layout` if absent.
         builder: `module:function` that makes the network again; needed to save one that is no Hugging Face class.
+        processor: What prepares its input, for a network that comes from no model folder.
     """
-    return Backbone(network, layout or find_layout(network, model_type), width=width, model_type=model_type, builder=builder)
-
-
-def _form(output: Any) -> tuple[Any, ...] | None:
-    if isinstance(output, Tensor):
-        return None
-    if not isinstance(output, tuple | list):
-        return ()  # nothing that a stand-in could give back: runs from the middle fail, and are found out when they are tried
-    return tuple(... if isinstance(place, Tensor) else place for place in output)
-
-
-def _position_bias(block: nn.Module, hidden: Tensor) -> Tensor:
-    """T5's relative position bias [1, heads, T, T], which the first block makes for all of them."""
-    attention: Any = block.get_submodule("layer.0.SelfAttention")
-    return attention.compute_bias(hidden.shape[1], hidden.shape[1], device=hidden.device)  # type: ignore[no-any-return]
+    layout = layout or find_layout(network, model_type)
+    return Backbone(network, layout, width=width, model_type=model_type, builder=builder, processor=processor)

@@ -81,6 +81,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, object]] = {
     "hubert": {"channels_first": ("feature_extractor",)},
     "wavlm": {"channels_first": ("feature_extractor",)},
     "whisper": {"channels_first": ("conv1", "conv2")},
+    "audio-spectrogram-transformer": {"pooling": "model"},
 }
 STABLE_NORM = ("wav2vec2", "hubert", "wavlm")
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def load_backbone(source: PretrainedFolder, *, pooling: str | None = None, atten
     Raises:
         ModelError: transformers cannot load the folder, or the pooling is unknown.
     """
+    assert source.folder is not None
     network = load_network(source.folder, source.model_type, attention=attention)
     layout = find_layout(network, source.model_type)
     recorded = source.entry.pooling if source.entry and source.entry.modality == "text" else None
@@ -58,9 +60,9 @@ def load_network(folder: Path, model_type: str, *, attention: str | None = None)
 
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    name, inner = ENCODERS.get(model_type, ("AutoModel", ""))
+    kind, inner = _class_of(folder, model_type)
     try:
-        network: Any = getattr(transformers, name).from_pretrained(
+        network: Any = kind.from_pretrained(
             folder,
             local_files_only=True,
             use_safetensors=True,
@@ -73,8 +75,20 @@ def load_network(folder: Path, model_type: str, *, attention: str | None = None)
         raise ModelError(f"transformers cannot load {folder} ({model_type}): {reason}", remedy="luthier doctor") from error
     network = network.get_submodule(inner) if inner else network
     drop_unused_pooler(network)
+    leave_nothing_to_numpy(network)
     encoder: nn.Module = network.eval()
     return encoder
+
+
+def _class_of(folder: Path, model_type: str) -> tuple[Any, str]:
+    """The class that reads a folder, and the way from it to the encoder; a tuned encoder was saved by itself."""
+    import transformers
+
+    name, inner = ENCODERS.get(model_type, ("AutoModel", ""))
+    saved = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or [""]
+    if inner and saved[0] == name.removesuffix("Model") + inner.capitalize():
+        return getattr(import_module(f"transformers.models.{model_type}.modeling_{model_type}"), saved[0]), ""
+    return getattr(transformers, name), inner
 
 
 def drop_unused_pooler(network: Any) -> None:
@@ -82,6 +96,16 @@ def drop_unused_pooler(network: Any) -> None:
     pooler = getattr(network, "pooler", None)
     if isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters()):
         network.pooler = None
+
+
+def leave_nothing_to_numpy(network: Any) -> None:
+    """Turn off what wav2vec2's relatives draw from NumPy's global generator, which no state of a training keeps.
+
+    That is dropping whole layers, and masking spans of frames (SpecAugment), which fails on recordings under a span's length.
+    """
+    for name, value in (("apply_spec_augment", False), ("layerdrop", 0.0)):
+        if hasattr(network.config, name):
+            setattr(network.config, name, value)
 
 
 def _width(network: nn.Module) -> int:

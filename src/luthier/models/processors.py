@@ -1,14 +1,24 @@
-"""What prepares a model's input, by modality: texts to ids, image files to pixels. No torch, no transformers."""
+"""What prepares a model's input, by modality: texts to ids, files to pixels or samples. No torch, no transformers."""
 
 from pathlib import Path
 
 from luthier.errors import ModelError
+from luthier.models.audio_processor import AudioProcessor, choose_max_seconds
 from luthier.models.image_processor import ImageProcessor
 from luthier.models.text_processor import TextProcessor, TokenRows, choose_max_length
 
-__all__ = ["ImageProcessor", "Processor", "TextProcessor", "TokenRows", "choose_max_length", "load_processor"]
+__all__ = [
+    "AudioProcessor",
+    "ImageProcessor",
+    "Processor",
+    "TextProcessor",
+    "TokenRows",
+    "choose_max_length",
+    "choose_max_seconds",
+    "load_processor",
+]
 
-Processor = TextProcessor | ImageProcessor
+Processor = TextProcessor | ImageProcessor | AudioProcessor
 
 
 def load_processor(folder: Path, modality: str) -> Processor:
@@ -21,4 +31,6 @@ def load_processor(folder: Path, modality: str) -> Processor:
         return TextProcessor.load(folder)
     if modality == "image":
         return ImageProcessor.load(folder)
-    raise ModelError(f"Nothing here prepares {modality}.", remedy="text or image")
+    if modality == "audio":
+        return AudioProcessor.load(folder)
+    raise ModelError(f"Nothing here prepares {modality}.", remedy="text, image or audio")

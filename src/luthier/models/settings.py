@@ -58,4 +58,10 @@ class ModelSettings(Settings):
     max_length: int | None = Field(
         None, ge=4, description="Longest input in tokens; longer texts are cut (default: fits the data)"
     )
+    max_seconds: float | None = Field(
+        None,
+        ge=0.1,
+        le=600,
+        description="Longest stretch of sound that is heard at once; longer recordings become several (default: fits the data)",
+    )
     head: HeadSettings = HeadSettings()

@@ -34,7 +34,7 @@ class PretrainedFolder:
 
     Attributes:
         name: Short name: the catalogue's, the hub's, or the folder's.
-        folder: Where its files are.
+        folder: Where its files are; None for a network of one's own.
         config: The content of `config.json`.
         model_type: The architecture, as transformers calls it.
         weights_files: The safetensors files, in order.
@@ -46,7 +46,7 @@ class PretrainedFolder:
     """
 
     name: str
-    folder: Path
+    folder: Path | None
     config: Mapping[str, Any]
     model_type: str
     weights_files: tuple[Path, ...]
@@ -99,6 +99,20 @@ def resolve_model(settings: ModelSettings, *, modality: str, near: Path | None =
         revision=place.revision,
         licence=(entry.licence if entry else None) or licence_of_card(place.folder),
         decisions=_decisions(settings, place, digest),
+    )
+
+
+def own_network(name: str) -> PretrainedFolder:
+    """What stands for a folder where a network of one's own brings all it needs."""
+    reason = "a network of your own, with its own preprocessing"
+    return PretrainedFolder(
+        name=name,
+        folder=None,
+        config={},
+        model_type="",
+        weights_files=(),
+        weights_sha256="",
+        decisions=(Decision(name="name", value=name, reason=reason, override="--model NAME"),),
     )
 
 

@@ -8,12 +8,12 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from luthier.core.names import count_of
-from luthier.core.storage import write_text
+from luthier.core.storage import read_json, write_text
 from luthier.core.yaml_text import write_scalar
 from luthier.evaluation.card_text import render_text
 from luthier.evaluation.display import format_score, measure_title
 from luthier.evaluation.records import Metrics
-from luthier.package.folder import ModelDescription
+from luthier.package.folder import OWN, ModelDescription, package_of
 from luthier.tasks import TASKS
 
 MOST_WEAK_CLASSES = 3
@@ -21,20 +21,28 @@ METHODS_WITH_ADAPTER = ("lora", "dora", "ia3")
 ADAPTER = """ The adapter it was tuned with is merged into these weights; alone, as peft reads it, it is
 in `adapter/`: `peft.PeftModel.from_pretrained(pretrained_model, "path/to/this/folder/adapter")`."""
 HUB_TASKS = {"text-pair-classification": "text-classification"}  # the hub's names, where they are others
-SOURCE = {"text": "new.csv", "image": "photos/"}
+SOURCE = {"text": "new.csv", "image": "photos/", "audio": "recordings/"}
+INPUTS = {"text": "texts", "image": "images", "audio": "recordings"}
 
 
 def write_card(folder: Path, metrics: Metrics, description: ModelDescription, *, data: Mapping[str, Any], method: str) -> None:
     """Write the card into a model folder."""
-    write_text(folder / "README.md", render_card(metrics, description, data=data, method=method))
+    builder = read_json(folder / OWN)["builder"] if (folder / OWN).is_file() else ""
+    write_text(folder / "README.md", render_card(metrics, description, data=data, method=method, builder=builder))
 
 
-def render_card(metrics: Metrics, description: ModelDescription, *, data: Mapping[str, Any], method: str) -> str:
-    """The card's text: what the model is, how to use it, what was measured, where it comes from, what to mind."""
+def render_card(
+    metrics: Metrics, description: ModelDescription, *, data: Mapping[str, Any], method: str, builder: str = ""
+) -> str:
+    """The card's text: what the model is, how to use it, what was measured, where it comes from, what to mind.
+
+    Args:
+        builder: `module:function` that builds the network, where no Hugging Face class does.
+    """
     parts = [
         _front_matter(metrics, description),
         _summary(metrics, description, data=data, method=method),
-        _use(description) + (ADAPTER if method.partition(":")[0] in METHODS_WITH_ADAPTER else ""),
+        _use(description, builder) + (ADAPTER if method.partition(":")[0] in METHODS_WITH_ADAPTER else ""),
         f"## Evidence\n\n```\n{render_text(metrics).rstrip()}\n```",
         _data(data),
         _origin(description),
@@ -74,24 +82,28 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _use(description: ModelDescription) -> str:
+def _use(description: ModelDescription, builder: str) -> str:
     task, modality = TASKS[description.state.task], description.modality
+    flag = f" --allow {package_of(builder)}" if builder else ""
+    allow = f', allow=["{package_of(builder)}"]' if builder else ""
+    held = "`config.json` and `model.safetensors` are the tuned encoder for\n`transformers.AutoModel.from_pretrained`"
+    if builder:
+        held = f"`backbone.json` and `model.safetensors` are the tuned network,\nwhich `{builder}` builds"
     return f"""## Use
 
 ```python
 import luthier
 
-model = luthier.load_model("path/to/this/folder")
+model = luthier.load_model("path/to/this/folder"{allow})
 model.predict([{task.example}])
 ```
 
 ```
-luthier predict path/to/this/folder {SOURCE[modality]} --out answers.csv
+luthier predict path/to/this/folder {SOURCE[modality]}{flag} --out answers.csv
 ```
 
-It takes {modality}s and answers with {task.describe(description.state)}. It runs in {description.precision}, the precision
-it was measured in. `config.json` and `model.safetensors` are the tuned encoder for
-`transformers.AutoModel.from_pretrained`; the head on top of it is `head.safetensors`, described in `luthier.json`."""
+It takes {INPUTS[modality]} and answers with {task.describe(description.state)}. It runs in {description.precision}, the
+precision it was measured in. {held}; the head on top of it is `head.safetensors`, described in `luthier.json`."""
 
 
 def _data(data: Mapping[str, Any]) -> str:

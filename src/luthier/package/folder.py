@@ -57,7 +57,7 @@ class ModelDescription:
     """Content of `luthier.json`.
 
     Attributes:
-        modality: What the model reads: text or image.
+        modality: What the model reads: text, image or audio.
         state: Labels and the like.
         head: What builds the head again.
         pooling: How one vector is made of many.

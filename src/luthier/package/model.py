@@ -1,4 +1,4 @@
-"""A tuned model that answers: load it, give it texts or pictures, get labels or numbers."""
+"""A tuned model that answers: load it, give it texts, pictures or recordings, get labels, numbers or texts."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,9 +13,9 @@ from luthier.core.rows import RowBuffer
 from luthier.errors import DataError, ModelError, UsageError, raise_together
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
 from luthier.models.heads import pool_for
-from luthier.models.processors import ImageProcessor, Processor
+from luthier.models.processors import AudioProcessor, ImageProcessor, Processor
 from luthier.package.folder import ModelDescription, load_folder, read_description
-from luthier.package.pictures import TolerantReader, fault_of_file
+from luthier.package.tolerant import faults_of, tolerant
 from luthier.tasks import TASKS
 from luthier.tasks.inputs import Inputs, units_of
 from luthier.tasks.protocol import Task
@@ -58,10 +58,10 @@ class Model:
         """The answer for each row: a label, a number, ..., as the task says it.
 
         Args:
-            rows: Texts, pairs of texts, or paths of image files.
+            rows: Texts, pairs of texts, or paths of files.
 
         Raises:
-            DataError: some pictures cannot be read; names the first of them.
+            DataError: some files cannot be read; names the first of them.
         """
         rows = _as_read(rows)
         if not rows:
@@ -71,10 +71,10 @@ class Model:
         return answers.tolist() if isinstance(answers, np.ndarray) else list(answers)
 
     def predict_probs(self, rows: Sequence[Any]) -> Float[np.ndarray, "N C"]:
-        """Probabilities of all labels for each text or picture, in the order of `labels`.
+        """Probabilities of all labels for each row, in the order of `labels`.
 
         Raises:
-            DataError: some pictures cannot be read; names the first of them.
+            DataError: some files cannot be read; names the first of them.
             UsageError: the task has no labels with probabilities.
         """
         if not self.labels or self.task.probe is None:
@@ -85,7 +85,7 @@ class Model:
         """What the task makes of the model's outputs for each row, as numbers; what they mean is the task's affair.
 
         Raises:
-            DataError: some pictures cannot be read; names the first of them.
+            DataError: some files cannot be read; names the first of them.
         """
         rows = _as_read(rows)
         probs, faults = self.answer(rows)
@@ -101,19 +101,21 @@ class Model:
         """
         if not len(rows):
             return np.zeros((0, len(self.labels)), dtype=np.float32), {}
-        if not isinstance(self.processor, ImageProcessor):
+        if not isinstance(self.processor, ImageProcessor | AudioProcessor):
             return self.answers(self._encoded(rows, self.processor)), {}
-        return self._answer_pictures(rows, self.processor)
+        return self._answer_files(rows, self.processor)
 
     def _encoded(self, rows: Sequence[Any], processor: Any) -> Inputs:
         return self.task.encode(rows, processor, self.description.state)
 
-    def _answer_pictures(self, rows: Sequence[str], processor: ImageProcessor) -> tuple[np.ndarray, dict[int, str]]:
-        faults = {row: fault for row, path in enumerate(rows) if (fault := fault_of_file(Path(path)))}
+    def _answer_files(
+        self, rows: Sequence[str], processor: ImageProcessor | AudioProcessor
+    ) -> tuple[np.ndarray, dict[int, str]]:
+        faults = faults_of(rows)
         there = [row for row in range(len(rows)) if row not in faults]
         found = np.full((len(rows), max(1, len(self.labels))), np.nan, dtype=np.float32)
         if there:
-            reader = TolerantReader(processor)
+            reader = tolerant(processor)
             paths = [rows[row] for row in there]
             answers = self.answers(self._encoded(paths, reader))
             found = np.full((len(rows), answers.shape[1]), np.nan, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A model's answers beside the rows of a file or the pictures of a folder: in order, in constant memory."""
+"""A model's answers beside the rows of a table or the files of a folder: in order, in constant memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,17 +12,18 @@ from luthier.core.process import Stopwatch
 from luthier.core.progress import Observer, Quiet, counted
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.data.infer import flag_of
-from luthier.data.load.files import is_image_file
-from luthier.data.load.images import list_images
+from luthier.data.keys import FILE_ROLES
+from luthier.data.load.media import MEDIA, Media, is_media_file, list_media, media_in
 from luthier.data.load.source import ROW_FAULT
 from luthier.data.load.stream import stream_table
 from luthier.data.settings import DataSettings
 from luthier.errors import DataError, SpecError
+from luthier.package.folder import read_description
 from luthier.package.model import Model, load_model, model_folder
 from luthier.package.writers import open_writer, refuse_format
 
 ROWS_PER_BATCH = 4096
-PICTURES_PER_BATCH = 256
+FILES_PER_BATCH = 256
 MOST_FAULTS_NAMED = 5
 
 
@@ -34,7 +35,7 @@ class PredictSummary:
         rows: How many rows were answered.
         out: The file written; empty for standard output.
         faults: Rows that were damaged in the source: answered as far as they could be read, or left without an answer.
-        unanswered: Those of them that have no answer (null): pictures that cannot be read.
+        unanswered: Those of them that have no answer (null): files that cannot be read.
         examples: The first few faults: which row, and what is wrong with it.
     """
 
@@ -69,17 +70,19 @@ def predict_source(
     probs: bool = False,
     text: str | None = None,
     text_pair: str | None = None,
+    allow: Sequence[str] = (),
     observer: Observer | None = None,
 ) -> PredictSummary:
     """Read a source batch by batch, add the model's answers as columns, write them in the same order.
 
     Args:
         model_path: Model or run folder.
-        source: A table file, a picture, or a folder of pictures.
+        source: A table file, a picture or recording, or a folder of them.
         out: .csv, .tsv, .jsonl or .parquet; standard output as CSV if absent. Written whole or not at all.
         probs: Add a column with the probability of each label.
         text: The input column, where it is not named as in training.
         text_pair: The column of the second text, likewise.
+        allow: Packages whose builders may be called, for backbones that are no Hugging Face class.
 
     Raises:
         DataError: the source cannot be read, lacks the input column, or is not what the model reads.
@@ -91,11 +94,12 @@ def predict_source(
     if out is not None and out.exists() and place.exists() and out.samefile(place):
         raise SpecError(f"{out} is the source; it would be replaced.", remedy=f"--out {out.with_stem(out.stem + '-answers')}")
     folder = model_folder(model_path)  # a wrong path is told before a long file is looked at
-    tables = _tables(place)
+    reads = read_description(folder).modality
+    tables = _tables(place, next((media for media in MEDIA.values() if media.role == reads), None))
     table = next(tables, None)
     if table is None:
         raise DataError(f"{source} has no rows.", remedy="name a file or folder with rows")
-    model = load_model(folder)
+    model = load_model(folder, allow=allow)
     columns = _input_columns(model, table, {"text": text, "text_pair": text_pair}, place)
     tally = _Tally()
     with open_writer(out) as writer, counted(observer, "predict", 0, "rows"):
@@ -123,27 +127,28 @@ def _told(tally: _Tally) -> str:
     return f"{count_of(tally.faults, 'row')} damaged, {answered}. {'; '.join(tally.examples)}{more}."
 
 
-def _is_pictures(source: Path) -> bool:
-    return source.is_dir() or is_image_file(source)
+def _is_media(source: Path) -> bool:
+    return source.is_dir() or is_media_file(source)
 
 
-def _tables(source: Path) -> Iterator[pa.Table]:
-    if not _is_pictures(source):
+def _tables(source: Path, media: Media | None) -> Iterator[pa.Table]:
+    """The source in pieces; `media` is what the model reads, if that is files."""
+    if not _is_media(source):
         yield from stream_table(source, DataSettings(), rows_per_batch=ROWS_PER_BATCH)
         return
-    paths = [str(path) for path in list_images(source)]
-    for start in range(0, len(paths), PICTURES_PER_BATCH):
-        some = paths[start : start + PICTURES_PER_BATCH]
-        yield pa.table({EXAMPLE_ID: some, "image": some})
+    if media is None:
+        nouns = media_in(source).noun if source.is_dir() else next(one.noun for one in MEDIA.values() if one.is_file(source))
+        raise DataError(f"The model reads texts; {source} holds {nouns}s.", remedy="name a table with the texts")
+    paths = [str(path) for path in list_media(source, media)]
+    for start in range(0, len(paths), FILES_PER_BATCH):
+        some = paths[start : start + FILES_PER_BATCH]
+        yield pa.table({EXAMPLE_ID: some, media.role: some})
 
 
 def _input_columns(model: Model, table: pa.Table, named: Mapping[str, str | None], source: Path) -> dict[str, str]:
     """Role -> the column that plays it: the one named, or the one it was in training."""
-    reads = model.task.modality
-    if _is_pictures(source):
-        if reads != "image":
-            raise DataError(f"The model reads {reads}s; {source} holds pictures.", remedy="name a table with the texts")
-        return {"image": "image"}
+    if _is_media(source):
+        return {role: role for role in model.task.roles if role in FILE_ROLES}
     roles = [role for role in model.task.roles if role != "target"]
     names: list[str] = [name for name in table.column_names if name not in (EXAMPLE_ID, ROW_FAULT)]
     if len(roles) == 1:
@@ -159,7 +164,7 @@ def _input_column(model: Model, role: str, names: Sequence[str], named: str | No
     if named is None and only and len(names) == 1:
         return names[0]
     guess = nearest_name(wanted, names) or names[0]
-    remedy = f"{flag_of(role)} {guess}" if reads == "text" else "--text COLUMN, the one that holds the paths of the pictures"
+    remedy = f"{flag_of(role)} {guess}" if reads == "text" else "--text COLUMN, the one that holds the paths of the files"
     shown = ", ".join(f"'{name}'" for name in names)
     raise DataError(f"The model reads {reads}s from the column '{wanted}'; {source} has {shown}.", remedy=remedy)
 
@@ -167,7 +172,7 @@ def _input_column(model: Model, role: str, names: Sequence[str], named: str | No
 def _answer(model: Model, table: pa.Table, columns: Mapping[str, str], tally: _Tally, *, probs: bool, base: Path) -> pa.Table:
     """The table with the answers; what is wrong with its rows is counted."""
     rows = list(model.task.rows(table, columns))
-    if model.task.modality == "image" and not _is_pictures(base):
+    if model.task.modality in FILE_ROLES and not _is_media(base):
         rows = [str(base.parent / row) for row in rows]
     decoded, unreadable = model.answer(rows)
     _count(table, unreadable, tally)

@@ -137,13 +137,13 @@ def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> TuneSpe
         "output.overwrite": False,
         **{f"data.{role}": roles[role] for role in FLAGGED if role in roles},
     }
-    if spec.model.name is None:
+    if spec.model.name is None and chosen.source.folder is not None:
         values["model.name"] = chosen.source.name
     if chosen.source.revision and not spec.model.revision:
         values["model.revision"] = chosen.source.revision
     for decision in chosen.decisions:
-        if decision.name == "max_length":
-            values["model.max_length"] = decision.value
+        if decision.name in ("max_length", "max_seconds"):
+            values[f"model.{decision.name}"] = decision.value
     return spec.with_values(values)
 
 

@@ -263,6 +263,7 @@ def sample_of(
         rows=[chosen.rows[row] for row in rows],
         targets=chosen.targets[units],
         features=None if features is None else features[units],
+        row_of=np.unique(chosen.inputs.row_of[units], return_inverse=True)[1] if len(rows) < len(units) else None,
     )
 
 

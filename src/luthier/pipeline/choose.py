@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,14 +14,21 @@ from luthier.core.decision import Decision
 from luthier.core.names import count_of
 from luthier.core.progress import Observer
 from luthier.core.seat import Seat, taken_seat
-from luthier.data.dataset import PARTS, Dataset
+from luthier.data.dataset import EXAMPLE_ID, PARTS, Dataset
 from luthier.data.keys import missing_cells
-from luthier.errors import DataError, raise_together
+from luthier.errors import DataError, ModelError, SpecError, raise_together
 from luthier.models.backbone import Backbone
 from luthier.models.load import choose_attention, load_backbone
-from luthier.models.processors import Processor, TextProcessor, choose_max_length, load_processor
+from luthier.models.processors import (
+    AudioProcessor,
+    Processor,
+    TextProcessor,
+    choose_max_length,
+    choose_max_seconds,
+    load_processor,
+)
 from luthier.models.settings import HeadSettings, ModelSettings
-from luthier.models.source import PretrainedFolder, resolve_model
+from luthier.models.source import PretrainedFolder, own_network, resolve_model
 from luthier.models.truncate import truncate
 from luthier.package.folder import refuse_unsavable
 from luthier.pipeline.contradictions import refuse_unfit_training
@@ -34,6 +42,7 @@ from luthier.training.device import choose_device, choose_precision, choose_thre
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MOST_NAMED = 5
 OWN = "own-"  # what the key of a backbone of one's own begins with
 
 
@@ -90,7 +99,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     observer.stage("Choose")
     if backbone is not None:
         refuse_unsavable(backbone)
-    source = resolve_model(spec.model, modality=task.modality, near=prepared.root)
+    source, processor = _origin(spec.model, task, backbone, near=prepared.root)
     seat = taken_seat()
     device = choose_device(spec.training.device, seat=seat)
     precision = choose_precision(spec.training.precision, device=device.value)
@@ -99,10 +108,8 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     table, parts = scored_rows(prepared)
     state = task.fit_state(table.take(parts["train"]), prepared.dataset.schema)
     rows = task.rows(table, prepared.dataset.schema.roles)
-    processor = load_processor(source.folder, task.modality)
-    if isinstance(processor, TextProcessor):
-        processor, decision = _fit_length(processor, task, [rows[row] for row in parts["train"]], spec)
-        decisions.append(decision)
+    processor, fitted = _fit_length(processor, task, [rows[row] for row in parts["train"]], spec.model)
+    decisions += fitted
     if seat.count > 1:
         decisions.append(_seats_decision(seat))
     for made in decisions:
@@ -112,6 +119,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     loaded, shortened = _load(spec.model, source, backbone, attention=attention)
     inputs = task.encode(rows, processor, state)
     targets = task.targets(table, state, prepared.dataset.schema.roles, inputs)
+    _tell_unknown(task, table, units_of(inputs, parts["train"]), inputs, targets, observer=observer)
     known = targets[units_of(inputs, parts["train"])]
     balance = describe_balance(spec.training, known, state.labels) if task.has_classes else []
     last = [*shortened, *_head_decision(spec.model.head, loaded.width), *balance]
@@ -134,6 +142,32 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         weights_key=_weights_key(source, backbone, shortened),
         decisions=[*decisions, *last],
     )
+
+
+def _origin(
+    settings: ModelSettings, task: Task, backbone: Backbone | None, *, near: Path
+) -> tuple[PretrainedFolder, Processor]:
+    """Where the model comes from, and what prepares its input: a network of one's own may bring both.
+
+    Raises:
+        ModelError: nothing fits the name, or the network's own preprocessing is for something else than the data.
+    """
+    if backbone is None or backbone.processor is None:
+        source = resolve_model(settings, modality=task.modality, near=near)
+        assert source.folder is not None
+        return source, load_processor(source.folder, task.modality)
+    name, own = type(backbone.network).__name__, backbone.processor
+    if settings.name is not None:
+        raise SpecError(
+            f"{name} brings its own preprocessing, and the model '{settings.name}' is named for it.",
+            remedy="leave model out; or wrap_backbone without processor, to use that of the model named",
+        )
+    if own.kind != task.modality:
+        raise ModelError(
+            f"The preprocessing of {name} is for {own.kind}, the data are {task.modality}.",
+            remedy="wrap_backbone(processor=...)",
+        )
+    return own_network(name), own
 
 
 def _load(
@@ -211,17 +245,45 @@ def _nothing_left(dataset: Dataset, part: str) -> DataError:
 
 
 def _fit_length(
-    processor: TextProcessor, task: Task, rows: Sequence[Any], spec: TuneSpec
-) -> tuple[TextProcessor, Decision[int]]:
-    """The longest input in tokens: what the user said, or what fits the training rows."""
-    if spec.model.max_length is not None:
-        limit = min(spec.model.max_length, processor.limit)
-        said = (
-            "as asked" if limit == spec.model.max_length else f"asked for {spec.model.max_length}, which the model cannot take"
-        )
-        return processor.with_max_length(limit), Decision(name="max_length", value=limit, reason=said)
+    processor: Processor, task: Task, rows: Sequence[Any], settings: ModelSettings
+) -> tuple[Processor, list[Decision[Any]]]:
+    """The longest input, in tokens or seconds: what the user said, or what fits the training rows."""
+    if isinstance(processor, AudioProcessor):
+        longest = choose_max_seconds(task.count_tokens(rows, processor) / 1000, processor, asked=settings.max_seconds)
+        return processor.for_seconds(longest.value), [longest]
+    if not isinstance(processor, TextProcessor):
+        return processor, []
+    if settings.max_length is not None:
+        limit = min(settings.max_length, processor.limit)
+        said = "as asked" if limit == settings.max_length else f"asked for {settings.max_length}, which the model cannot take"
+        return processor.with_max_length(limit), [Decision(name="max_length", value=limit, reason=said)]
     decision = choose_max_length(task.count_tokens(rows, processor), processor.limit)
-    return processor.with_max_length(decision.value), decision
+    return processor.with_max_length(decision.value), [decision]
+
+
+def _tell_unknown(
+    task: Task,
+    table: "pa.Table",
+    units: Int[np.ndarray, " u"],
+    inputs: Inputs,
+    targets: np.ndarray,
+    *,
+    observer: Observer,
+) -> None:
+    """Name the training rows that cannot be learnt from.
+
+    Raises:
+        DataError: that is all of them.
+    """
+    rows = np.unique(inputs.row_of[units[~task.known(targets[units])]])
+    if not len(rows):
+        return
+    names = table.column(EXAMPLE_ID).take(rows[:MOST_NAMED]).to_pylist()
+    shown = ", ".join(map(str, names)) + (", …" if len(rows) > MOST_NAMED else "")
+    problem = f"{count_of(len(rows), 'training row')} cannot be learnt from: {task.unknown_means} ({shown})."
+    if not task.known(targets[units]).any():
+        raise DataError(problem, remedy="look at these rows; or name another column with --target")
+    observer.note(problem, level="warning")
 
 
 def sizes(parts: Mapping[str, Int[np.ndarray, " n"]]) -> str:

@@ -5,8 +5,6 @@ from luthier.models.settings import refuse_idle_head
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import Task
 from luthier.training.balance import refuse_double_balance
-from luthier.training.mixing import refuse_unfit_mixing
-from luthier.training.mixing.mixture import MixingSettings
 
 
 def refuse_contradictions(spec: TuneSpec) -> None:
@@ -25,10 +23,20 @@ def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
     Raises:
         SpecError: a setting for examples with one label, where they have something else; all such settings together.
     """
+    from luthier.training.mixing import refuse_unfit_mixing
+    from luthier.training.mixing.mixture import MixingSettings
+
     training = spec.training
     refuse_unfit_mixing(MixingSettings(mixup=training.mixup, cutmix=training.cutmix), task.modality)
     pooling = spec.model.head.pooling
     problems = []
+    for flag, value, modality in (
+        ("--max-length", spec.model.max_length, "text"),
+        ("--max-seconds", spec.model.max_seconds, "audio"),
+    ):
+        if value is not None and task.modality in {"text", "audio"} - {modality}:
+            problem = f"{flag} {value:g} is for {modality}, and the data are {task.modality}."
+            problems.append(SpecError(problem, remedy=f"leave {flag} out"))
     if task.probe is None and pooling != "auto":
         problem = f"The head of {task.name} stands on every hidden state: nothing is pooled, and '{pooling}' was asked for."
         problems.append(SpecError(problem, remedy="leave --head-pooling out"))

@@ -1,20 +1,25 @@
-"""Which of the users' own texts and pictures a report may show, and how: in full, masked, or not at all."""
+"""Which of the users' own texts, pictures and sounds a report may show, and how: in full, masked, or not at all."""
 
 import base64
 import io
 import re
-from collections.abc import Sequence
+import struct
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from luthier.data.dataset import EXAMPLE_ID
+from luthier.errors import LuthierError
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
 from luthier.spec import TuneSpec
 
 MOST_CHARACTERS = 400
 THUMBNAIL_SIDE = 96
+SPECTROGRAM_WIDTH, SHOWN_SECONDS = 160, 8.0
 PERSONAL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+|(?:\+?\d[\d ()/.-]{6,}\d)")
 
 
@@ -28,7 +33,7 @@ def example_texts(spec: TuneSpec, prepared: Prepared, chosen: Chosen, ids: Seque
     rows = np.array([places[name] for name in ids if name in places], dtype=np.int64)  # typed also where there are none
     values = prepared.task.rows(table.take(rows), prepared.dataset.schema.roles)
     names = [name for name in ids if name in places]
-    if prepared.task.modality == "image":
+    if thumbnail := THUMBNAILS.get(prepared.task.modality):
         return {name: thumbnail(Path(value)) for name, value in zip(names, values, strict=True)} if shown == "full" else {}
     texts = (value if isinstance(value, str) else " ⟷ ".join(map(str, value)) for value in values)
     return {name: _shown(text, masked=shown == "masked") for name, text in zip(names, texts, strict=True)}
@@ -56,9 +61,8 @@ def mask(text: str) -> str:
     return PERSONAL.sub("███", text)
 
 
-def thumbnail(path: Path) -> str:
+def picture_thumbnail(path: Path) -> str:
     """A picture as a small data URI; empty if it cannot be read."""
-    from luthier.errors import LuthierError
     from luthier.models.image_processor import open_image
 
     try:
@@ -69,3 +73,37 @@ def thumbnail(path: Path) -> str:
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def sound_thumbnail(path: Path) -> str:
+    """The spectrogram of a recording's first seconds as a small data URI, loud parts dark; empty if it cannot be read."""
+    from luthier.core.sound import read_header, read_mono, resample
+    from luthier.models.mel import YAMNET, log_mel
+
+    try:
+        rate = read_header(path).rate
+        samples = resample(read_mono(path, frames=int(SHOWN_SECONDS * rate)), rate, YAMNET.rate)
+    except LuthierError:
+        return ""
+    bands = log_mel(samples, YAMNET)
+    step = -(-len(bands) // SPECTROGRAM_WIDTH)
+    bands = np.pad(bands, ((0, -len(bands) % step), (0, 0)), mode="edge").reshape(-1, step, YAMNET.bands).mean(axis=1)
+    quiet, loud = np.percentile(bands, [5, 99.5])
+    grey = 255 - np.clip((bands - quiet) / max(1e-6, loud - quiet), 0, 1) * 255
+    return "data:image/png;base64," + base64.b64encode(grey_png(grey.T[::-1].astype(np.uint8))).decode("ascii")
+
+
+def grey_png(pixels: UInt8[np.ndarray, "height width"]) -> bytes:
+    """A grey picture as a PNG file, without Pillow: sound does not need the extra for pictures."""
+    height, width = pixels.shape
+    lines = np.pad(pixels, ((0, 0), (1, 0)))  # each line begins with the number of its filter: none
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(lines.tobytes(), 9)),
+        (b"IEND", b""),
+    ]
+    written = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
+
+
+THUMBNAILS: Mapping[str, Callable[[Path], str]] = {"image": picture_thumbnail, "audio": sound_thumbnail}

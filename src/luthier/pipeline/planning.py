@@ -113,7 +113,8 @@ def disk_bytes(chosen: Chosen, store: Decision[str]) -> int:
     """What the activations take in the cache, and what the run folder will hold: weights, tokenizer, records, report."""
     weights = sum(parameter.numel() for parameter in chosen.backbone.parameters())
     pooled = len(chosen.inputs.lengths) * chosen.backbone.width * BYTES_PER_WEIGHT
-    companions = sum(path.stat().st_size for path in chosen.source.folder.glob("*.json"))
+    folder = chosen.source.folder
+    companions = sum(path.stat().st_size for path in folder.glob("*.json")) if folder else 0
     predictions = len(chosen.parts["test"]) * len(chosen.state.labels) * 8
     return int(store.evidence.get("bytes", 0)) + pooled + weights * BYTES_PER_WEIGHT + companions + predictions + REPORT_BYTES
 

@@ -12,6 +12,7 @@ from luthier.tasks.protocol import FIT, Task
 TASKS: Family[Task] = Family(
     "task",
     {
+        "audio-classification": "luthier.tasks.audio_classification:TASK",
         "image-classification": "luthier.tasks.image_classification:TASK",
         "text-pair-classification": "luthier.tasks.text_pair_classification:TASK",
         "text-classification": "luthier.tasks.text_classification:TASK",

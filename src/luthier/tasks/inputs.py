@@ -22,7 +22,8 @@ class Inputs(Protocol):
     """Encoded inputs, called units: one of each row, or several where rows are cut into windows.
 
     Attributes:
-        lengths: Tokens of each unit (1 for images): what batches are sorted by and memory is estimated from.
+        lengths: Values that the blocks see of each unit (tokens, frames; 1 for images): what batches are
+            sorted by and memory is estimated from.
         keys: A content hash of each unit, 16 bytes; equal units have equal keys.
         row_of: The row each unit was made from; those of one row stand together, in the order of the rows.
     """

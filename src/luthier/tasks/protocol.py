@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 HeadOrigin = Literal["fresh", "probe", "previous"]
 ProbeLoss = Literal["cross-entropy", "binary", "squared"]
-Modality = Literal["text", "image"]
+Modality = Literal["text", "image", "audio"]
 LINEAR = HeadSettings()
 FIT = "fit"  # in the evidence of `match`: how well a task fits where several do, 1 if it does not say
 
@@ -90,6 +90,7 @@ class Sample:
         rows: Their raw inputs, as `Task.rows` gives them.
         targets: Of their units.
         features: Pooled features of the pre-trained model of their units, for baselines that need them.
+        row_of: The place among `rows` of each unit; None if each row is one.
     """
 
     table: "pa.Table"
@@ -97,9 +98,15 @@ class Sample:
     rows: Sequence[Any]
     targets: np.ndarray
     features: Float[np.ndarray, "U D"] | None = None
+    row_of: Int[np.ndarray, " U"] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def first_units(self) -> Int[np.ndarray, " N"]:
+        """The first unit of each row."""
+        return np.arange(len(self.rows)) if self.row_of is None else np.searchsorted(self.row_of, np.arange(len(self.rows)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +142,7 @@ class Task(Protocol):
         probe: The loss of the linear model on pooled features that its head can start from; None where a head stands on more
             than a pooled vector: then the ladder's first rung trains the head alone.
         example: A row as one writes it in Python, for the model card.
+        unknown_means: Why a row of train may have no target that can be learnt (see `known`), for people.
         has_classes: Whether each unit has one label, an index into `TaskState.labels`: what class weights, balanced sampling,
             mixup and other losses are made for.
     """
@@ -149,6 +157,7 @@ class Task(Protocol):
     probe: ProbeLoss | None
     has_classes: bool
     example: str
+    unknown_means: str
 
     def match(self, schema: Schema) -> Decision[bool]:
         """Whether a table with these columns and roles is a problem of this kind, and why."""

@@ -39,12 +39,14 @@ NO_SCRATCH = "not asked for: training the same network from a random start is no
 
 @dataclass(frozen=True, kw_only=True)
 class RowTask:
-    """One answer about each row; a unit is a row.
+    """One answer about each row; a unit is a row, or a window of one where the reading cuts long rows: then each window has the
+    row's answer to learn from, and what is decoded of a row is the mean over its windows.
 
     Attributes:
         name: As `--task` takes it.
         reading: What is read of a row.
         answer: What is said about it.
+        unknown_means: Why a row may have no target that can be learnt.
         absent: By model of the card: why there is none.
 
     Example:
@@ -58,6 +60,7 @@ class RowTask:
     name: str
     reading: Reading
     answer: Answer
+    unknown_means: str = "train has no such answer"
     absent: Mapping[str, str] = field(default_factory=lambda: {"scratch": NO_SCRATCH})
 
     @property
@@ -119,7 +122,7 @@ class RowTask:
             return accepted
         reads = " and ".join(f"'{schema.roles[role]}'" for role in self.reading.roles)
         holds = "holds" if len(self.reading.roles) == 1 else "hold"
-        reason = f"{reads} {holds} {self.modality}s and {accepted.reason}"
+        reason = f"{reads} {holds} {self.reading.noun}s and {accepted.reason}"
         return Decision(name="task", value=True, reason=reason, evidence=accepted.evidence, override="--task")
 
     def check(self, dataset: Dataset) -> list[Finding]:
@@ -143,12 +146,12 @@ class RowTask:
         return self.reading.count_tokens(rows, processor)
 
     def encode(self, rows: Sequence[Any], processor: Any, state: TaskState) -> Inputs:
-        """Model inputs, one unit of each row."""
+        """Model inputs, one unit of each row or several."""
         return self.reading.encode(rows, processor)
 
     def targets(self, table: "pa.Table", state: TaskState, roles: Mapping[str, str], inputs: Inputs) -> np.ndarray:
-        """The target of each row."""
-        return self.answer.targets(table, state, roles["target"])
+        """The target of each unit: that of its row."""
+        return np.asarray(self.answer.targets(table, state, roles["target"])[inputs.row_of])
 
     def known(self, targets: np.ndarray) -> Bool[np.ndarray, " U"]:
         """Which can be trained on."""
@@ -175,8 +178,14 @@ class RowTask:
         return self.answer.decode(outputs)
 
     def merge(self, decoded: Float[np.ndarray, "U K"], row_of: Int[np.ndarray, " U"]) -> Float[np.ndarray, "N K"]:
-        """Every unit is a row."""
-        return decoded
+        """The mean over the units of each row."""
+        _, starts, counts = np.unique(row_of, return_index=True, return_counts=True)
+        if len(starts) == len(decoded):
+            return decoded
+        order = np.argsort(starts)  # rows in order of first appearance, their units side by side
+        starts, counts = starts[order], counts[order]
+        sums = np.add.reduceat(np.asarray(decoded, dtype=np.float64), starts)
+        return np.asarray(sums / counts[:, None], dtype=decoded.dtype)
 
     def columns(
         self, decoded: Float[np.ndarray, "N K"], rows: Sequence[Any], state: TaskState, *, probs: bool
@@ -191,17 +200,18 @@ class RowTask:
         return self.answer.predictions(table, decoded, state, roles)
 
     def _majority(self, train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N K"]:
-        return self.answer.majority(train.targets, len(others), state)
+        return self.answer.majority(train.targets[train.first_units], len(others), state)
 
     def _classic(self, train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N K"]:
-        kept = chosen_rows(len(train), seed)
+        kept, targets = chosen_rows(len(train), seed), train.targets[train.first_units]
         found = self.reading.classic_features([train.rows[row] for row in kept], others.rows, seed=seed)
         if found is None:
-            return self.answer.majority(train.targets, len(others), state)
+            return self.answer.majority(targets, len(others), state)
         features, other_features, strength = found
-        return self.answer.linear(features, train.targets[kept], other_features, state, strength=strength, seed=seed)
+        return self.answer.linear(features, targets[kept], other_features, state, strength=strength, seed=seed)
 
     def _nearest(self, train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N K"]:
         assert train.features is not None
         assert others.features is not None
-        return self.answer.nearest(train.features, train.targets, others.features, state)
+        near = self.answer.nearest(train.features, train.targets, others.features, state)
+        return near if others.row_of is None else self.merge(near, others.row_of)

@@ -18,7 +18,9 @@ COMMON = {
     "num_hidden_layers": 3,
     "vocab_size": VOCABULARY,
 }
-AUDIO = {**COMMON, "conv_dim": (8, 8), "conv_stride": (4, 2), "conv_kernel": (8, 4), "num_conv_pos_embedding_groups": 2}
+CONVOLUTIONS = ((8, 4), (4, 2))  # kernel and step of those in front of the blocks of a network for sound
+AUDIO = {**COMMON, "conv_dim": (8, 8), "num_conv_pos_embedding_groups": 2}
+AUDIO |= {"conv_kernel": [kernel for kernel, _ in CONVOLUTIONS], "conv_stride": [step for _, step in CONVOLUTIONS]}
 AUDIO |= {
     "num_conv_pos_embeddings": 4,
     "feat_extract_norm": "layer",

@@ -1,19 +1,48 @@
 """Tiny pre-trained models as complete Hugging Face folders, written offline from a seed: what `--model ./folder` takes."""
 
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
 
 from luthier.core.storage import write_json
 from luthier.core.yaml_text import write_scalar
-from luthier.testing.backbones import settle_norms
+from luthier.testing.backbones import AUDIO, COMMON, FAMILIES, settle_norms
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MAX_TOKENS = 64
 IMAGE_SIZE = 32
+SOUND_RATE = 8_000
+# The convolutions of the real ones see 20 ms of sound in a frame; these, 25 ms.
+SOUND = {**AUDIO, "conv_dim": (16, 16, 16), "conv_kernel": (10, 8, 4), "conv_stride": (10, 5, 4), "num_feat_extract_layers": 3}
+MASKED = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "do_normalize": True, "return_attention_mask": True}
+UNMASKED = {**MASKED, "return_attention_mask": False}
+# Family -> (its classes in transformers, settings of the network, settings of its preprocessing)
+AUDIO_FAMILIES: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any]]] = {
+    "wav2vec2": ("Wav2Vec2", SOUND, MASKED),
+    "wav2vec2-base": ("Wav2Vec2", {**SOUND, "feat_extract_norm": "group", "do_stable_layer_norm": False}, UNMASKED),
+    "hubert": ("Hubert", SOUND, MASKED),
+    "wavlm": ("WavLM", {**SOUND, "num_buckets": 8, "max_bucket_distance": 16}, MASKED),
+    "whisper": (
+        "Whisper",
+        {**FAMILIES["whisper"][1], "max_source_positions": 50},
+        {
+            "feature_extractor_type": "WhisperFeatureExtractor",
+            "feature_size": 8,
+            "chunk_length": 1,
+            "hop_length": 80,
+            "n_fft": 200,
+        },
+    ),
+    "ast": (
+        "AST",
+        {**COMMON, "patch_size": 4, "frequency_stride": 3, "time_stride": 3, "max_length": 60, "num_mel_bins": 16},
+        {"feature_extractor_type": "ASTFeatureExtractor", "num_mel_bins": 16, "max_length": 60},
+    ),
+}
 
 
 def tiny_text_model(
@@ -81,6 +110,26 @@ def tiny_image_model(folder: Path, *, seed: int = 0, licence: str = "cc0-1.0") -
         "image_std": [0.5, 0.5, 0.5],
     }
     write_json(folder / "preprocessor_config.json", preprocessing)
+    _write_card(folder, licence)
+    return folder
+
+
+def tiny_audio_model(folder: Path, *, family: str = "wav2vec2", seed: int = 0, licence: str = "cc0-1.0") -> Path:
+    """Write a random network for sound at 8 kHz, with its preprocessing.
+
+    Args:
+        folder: Made if absent.
+        family: A key of `AUDIO_FAMILIES`.
+        licence: What its card states.
+
+    Returns:
+        The folder.
+    """
+    kind, settings, preprocessing = AUDIO_FAMILIES[family]
+    transformers.utils.logging.disable_progress_bar()
+    network = _seeded(getattr(transformers, f"{kind}Model"), getattr(transformers, f"{kind}Config")(**settings), seed)
+    network.save_pretrained(folder)
+    write_json(folder / "preprocessor_config.json", {"sampling_rate": SOUND_RATE, **preprocessing})
     _write_card(folder, licence)
     return folder
 

@@ -34,7 +34,14 @@ def make_dataset(
     num_rows = len(next(iter(columns.values())))
     table = pa.table({EXAMPLE_ID: [f"{name}.csv:{row + 1}" for row in range(num_rows)], **columns})
     role_of = {column: role for role, column in roles.items()}
-    usual = {"text": Kind.TEXT, "text_pair": Kind.TEXT, "image": Kind.IMAGE, "time": Kind.DATETIME, "id": Kind.IDENTIFIER}
+    usual = {
+        "text": Kind.TEXT,
+        "text_pair": Kind.TEXT,
+        "image": Kind.IMAGE,
+        "audio": Kind.AUDIO,
+        "time": Kind.DATETIME,
+        "id": Kind.IDENTIFIER,
+    }
     described = []
     for column, values in columns.items():
         present = [value for value in values if value is not None and str(value).strip()]
@@ -53,6 +60,29 @@ def make_dataset(
     return Dataset(
         name=name, table=table, schema=Schema(columns=tuple(described), roles=dict(roles), num_rows=num_rows), parts=parts
     )
+
+
+def write_sounds(
+    folder: Path, number: int, *, seed: int, rate: int = 8_000, seconds: float = 0.3, pitches: Sequence[float] = ()
+) -> list[str]:
+    """Write short WAV files of a tone in noise, all different; returns their paths.
+
+    Args:
+        pitches: Of the tones in Hz, taken in turn; by default each has its own.
+    """
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    paths = []
+    for place in range(number):
+        pitch = pitches[place % len(pitches)] if pitches else 200.0 + 150.0 * place
+        length = int(rate * seconds * generator.uniform(0.8, 1.2))
+        tone = 0.3 * np.sin(2 * np.pi * pitch * np.arange(length) / rate) + generator.normal(0, 0.02, length)
+        path = folder / f"sound-{place}.wav"
+        soundfile.write(path, tone.astype(np.float32), rate, subtype="PCM_16")
+        paths.append(str(path))
+    return paths
 
 
 def write_pictures(folder: Path, number: int, *, seed: int, side: int = 40) -> list[str]:

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from luthier.data.load import ROW_FAULT, list_images, load_source, stream_table
+from luthier.data.load import ROW_FAULT, list_media, load_source, stream_table
 from luthier.data.load import delimited as delimited_module
+from luthier.data.load.media import MEDIA
 from luthier.data.settings import DataSettings
 from luthier.errors import DataError, LuthierError
 
@@ -163,11 +164,11 @@ def test_pictures_are_listed_at_any_depth_in_a_fixed_order(tmp_path: Path) -> No
     for name in ("b.jpg", "a/c.PNG", "a/notes.txt", ".hidden/d.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert list_images(tmp_path) == [tmp_path / "b.jpg", tmp_path / "a" / "c.PNG"]
-    assert list_images(tmp_path / "b.jpg") == [tmp_path / "b.jpg"]
+    assert list_media(tmp_path, MEDIA["image"]) == [tmp_path / "b.jpg", tmp_path / "a" / "c.PNG"]
+    assert list_media(tmp_path / "b.jpg", MEDIA["image"]) == [tmp_path / "b.jpg"]
     for path, problem in ((tmp_path / "a" / "notes.txt", "no picture"), (tmp_path / "b.jpeg", "Did you mean 'b.jpg'")):
         with pytest.raises(DataError, match=problem):
-            list_images(path)
+            list_media(path, MEDIA["image"])
 
 
 def test_loading_and_inferring_import_nothing_heavy(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ CHECKS: Family[Check] = Family(
     {
         "missing": "luthier.data.checks.missing:CHECK",
         "images": "luthier.data.checks.images:CHECK",
+        "audio": "luthier.data.checks.audio:CHECK",
         "overlap": "luthier.data.checks.overlap:CHECK",
         "classes": "luthier.data.checks.classes:CHECK",
         "conflicts": "luthier.data.checks.conflicts:CHECK",

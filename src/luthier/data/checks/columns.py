@@ -53,7 +53,7 @@ def _same_input(dataset: Dataset) -> list[Finding]:
             severity="error",
             problem=f"All {len(present):,} rows have the same input in {' and '.join(map(repr, names))}; "
             "there is nothing to tell apart.",
-            remedy="name the right column with --text or --image",
+            remedy="name the right column with --text, --image or --audio",
             count=len(present),
         )
     ]

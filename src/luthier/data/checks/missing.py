@@ -6,7 +6,7 @@ from luthier.core.names import count_of
 from luthier.data.checks.check import Check
 from luthier.data.dataset import Dataset, Rows
 from luthier.data.findings import Action, Finding
-from luthier.data.keys import INPUT_ROLES, missing_cells, missing_inputs
+from luthier.data.keys import FILE_ROLES, INPUT_ROLES, missing_cells, missing_inputs
 from luthier.data.wording import name_rows, share_of
 
 NAME = "missing"
@@ -150,7 +150,8 @@ def _other_column(dataset: Dataset) -> str:
     taken = set(dataset.schema.roles.values())
     filled = [c for c in dataset.schema.columns if c.name not in taken and c.missing < dataset.schema.num_rows]
     best = max(filled, key=lambda column: column.mean_words, default=None)
-    role = "image" if "image" in dataset.schema.roles and "text" not in dataset.schema.roles else "text"
+    files = [role for role in FILE_ROLES if role in dataset.schema.roles and "text" not in dataset.schema.roles]
+    role = files[0] if files else "text"
     return f"--{role} {best.name}" if best else f"fill the column in, or name another with --{role}"
 
 

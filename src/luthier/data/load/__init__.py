@@ -1,4 +1,5 @@
-"""From files to a table: `load_source` reads whole sources, `stream_table` one file bit by bit, `list_images` names pictures.
+"""From files to a table: `load_source` reads whole sources, `stream_table` one file bit by bit, `list_media`
+names pictures and recordings.
 
 A kind of table file is one reader in `tables.READERS`; a kind of source is one member of `SOURCE_KINDS`.
 """
@@ -8,22 +9,26 @@ from pathlib import Path
 
 from luthier.core.family import Family
 from luthier.data.load.files import unreadable
-from luthier.data.load.images import list_images
 from luthier.data.load.layout import Layout, resolve_layout
+from luthier.data.load.media import list_media
 from luthier.data.load.source import ROW_FAULT, Source
 from luthier.data.load.stream import stream_table
 from luthier.data.settings import DataSettings
 
-__all__ = ["ROW_FAULT", "SOURCE_KINDS", "Source", "list_images", "load_source", "stream_table"]
+__all__ = ["ROW_FAULT", "SOURCE_KINDS", "Source", "list_media", "load_source", "stream_table"]
 
 SOURCE_KINDS: Family[Callable[[Layout, DataSettings], Source]] = Family(
     "kind of source",
-    {"table": "luthier.data.load.tables:load_tables", "image-folder": "luthier.data.load.folders:load_folders"},
+    {
+        "table": "luthier.data.load.tables:load_tables",
+        "image-folder": "luthier.data.load.folders:load_folders",
+        "audio-folder": "luthier.data.load.folders:load_folders",
+    },
 )
 
 
 def load_source(sources: Sequence[str | Path], settings: DataSettings) -> Source:
-    """Read a table or a folder of pictures, with the parts it comes in.
+    """Read a table or a folder of pictures or recordings, with the parts it comes in.
 
     Args:
         sources: One file or folder; or several files named like parts; or none, if `settings` names the parts.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from luthier.core.names import nearest_name
+from luthier.core.sound import is_sound_file
 from luthier.errors import DataError, LuthierError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
@@ -84,9 +85,11 @@ def missing(path: Path) -> DataError:
 
 def unsupported(path: Path) -> DataError:
     """The error for a file that is no table by its name."""
-    advice = _ADVICE.get(path.suffix.lower(), "give a CSV, TSV, JSONL or Parquet file, or a folder of pictures by class")
+    advice = _ADVICE.get(path.suffix.lower(), "give a CSV, TSV, JSONL or Parquet file, or a folder of files by class")
     if is_image_file(path):
         advice = f"give a folder with one sub-folder of pictures per class: {path.parent}"
+    if is_sound_file(path):
+        advice = f"give a folder with one sub-folder of recordings per class: {path.parent}"
     kinds = ", ".join(TABLE_SUFFIXES)
     return DataError(
         f"{path.name} cannot be read as a table: its suffix is '{path.suffix}', not one of {kinds}.",

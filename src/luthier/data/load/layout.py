@@ -11,7 +11,7 @@ from luthier.core.decision import Decision
 from luthier.core.names import count_of
 from luthier.data.dataset import PARTS
 from luthier.data.load.files import check_table_file, missing, table_suffix, unsupported
-from luthier.data.load.images import class_folders, has_pictures, is_hidden
+from luthier.data.load.media import class_folders, has_media, is_hidden, media_in
 from luthier.data.load.source import SourceKind
 from luthier.data.settings import DataSettings
 from luthier.errors import DataError, LuthierError, SpecError, raise_together
@@ -34,7 +34,7 @@ class Layout:
         kind: How it is read.
         name: Short name of the source.
         root: The folder that ids are relative to.
-        parts: Part -> files, or, for pictures, one folder of class folders. `all` if it is not split yet.
+        parts: Part -> files, or, for pictures and recordings, one folder of class folders. `all` if it is not split yet.
         decisions: Why.
         ignored: What was left out.
     """
@@ -135,10 +135,10 @@ def _from_flags(paths: list[Path], given: dict[str, Path]) -> Layout:
     parts = {part: parts[part] for part in PARTS if part in parts}
     raise_together([error for path in parts.values() if (error := _check_part(path))])
     folders = [path for path in parts.values() if path.is_dir() and class_folders(path)]
-    kind: SourceKind = "image-folder" if len(folders) == len(parts) else "table"
+    kind: SourceKind = media_in(*folders).source if len(folders) == len(parts) else "table"
     if folders and kind == "table":
-        raise DataError("Some parts are folders of pictures and some are not.", remedy="give parts of the same kind")
-    files = {part: [path] if kind == "image-folder" else _tables_in(path) for part, path in parts.items()}
+        raise DataError("Some parts are folders of files by class and some are not.", remedy="give parts of the same kind")
+    files = {part: _tables_in(path) if kind == "table" else [path] for part, path in parts.items()}
     reason = "you named the parts" if not paths else f"you named {flags}; {paths[0]} is the training part"
     return _split_layout(kind, _common_root([path for group in files.values() for path in group]), files=files, reason=reason)
 
@@ -150,7 +150,8 @@ def _check_part(path: Path) -> LuthierError | None:
     if tables or class_folders(path):
         return next((error for table in tables if (error := check_table_file(table))), None)
     return DataError(
-        f"{path} holds neither tables nor pictures in class folders.", remedy="name a file, or a folder with CLASS/picture.jpg"
+        f"{path} holds neither tables nor pictures or recordings in class folders.",
+        remedy="name a file, or a folder with CLASS/picture.jpg or CLASS/recording.wav",
     )
 
 
@@ -183,18 +184,18 @@ def _from_folder(folder: Path) -> Layout:
     entries = sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
     tables = [entry for entry in entries if entry.is_file() and table_suffix(entry)]
     folders = [entry for entry in entries if entry.is_dir()]
-    for assigned, kind in (
-        (_assign(tables, folder), "table"),
-        (_assign([entry for entry in folders if class_folders(entry)], folder), "image-folder"),
-        (_assign([entry for entry in folders if _tables_in(entry)], folder), "table"),
+    for assigned, is_table in (
+        (_assign(tables, folder), True),
+        (_assign([entry for entry in folders if class_folders(entry)], folder), False),
+        (_assign([entry for entry in folders if _tables_in(entry)], folder), True),
     ):
         if "train" in assigned:
-            return _from_parts(
-                "image-folder" if kind == "image-folder" else "table", folder, assigned=assigned, entries=entries
-            )
-    classes = [entry for entry in folders if has_pictures(entry)] or class_folders(folder)
+            used = [path for paths in assigned.values() for path in paths]
+            kind: SourceKind = "table" if is_table else media_in(*used).source
+            return _from_parts(kind, folder, assigned=assigned, entries=entries)
+    classes = [entry for entry in folders if has_media(entry)] or class_folders(folder)
     if len(classes) > 1 or (classes and len(tables) != 1):
-        return _single("image-folder", folder, files=[folder], entries=entries, used=classes)
+        return _single(media_in(*classes).source, folder, files=[folder], entries=entries, used=classes)
     if len(tables) == 1:
         raise_together([error] if (error := check_table_file(tables[0])) else [])
         return _single("table", folder, files=tables, entries=entries, used=tables)
@@ -224,7 +225,7 @@ def _assign(candidates: Sequence[Path], folder: Path) -> dict[str, list[Path]]:
 def _from_parts(kind: SourceKind, folder: Path, *, assigned: dict[str, list[Path]], entries: list[Path]) -> Layout:
     used = [path for paths in assigned.values() for path in paths]
     files = {
-        part: paths if kind == "image-folder" else [file for path in paths for file in _tables_in(path)]
+        part: [file for path in paths for file in _tables_in(path)] if kind == "table" else paths
         for part, paths in assigned.items()
     }
     if kind == "table":
@@ -262,9 +263,9 @@ def _split_layout(
 
 def _single(kind: SourceKind, folder: Path, *, files: list[Path], entries: list[Path], used: list[Path]) -> Layout:
     ignored = [entry for entry in entries if entry not in used]
-    what = (
-        "one sub-folder of pictures per class" if kind == "image-folder" else f"the only table of the folder is {files[0].name}"
-    )
+    what = f"the only table of the folder is {files[0].name}"
+    if kind != "table":
+        what = f"one sub-folder of {media_in(*used).noun}s per class"
     value = {"all": [_relative(path, folder) for path in used]}
     decision = Decision(name="parts", value=value, reason=f"{what}; it is not split yet", override="--train PATH --test PATH")
     name = _short_name(folder)
@@ -289,7 +290,7 @@ def _ignoring(ignored: Sequence[Path], root: Path) -> tuple[Decision[Any], ...]:
 
 def _why_ignored(path: Path) -> str:
     if path.is_dir():
-        return "is a folder without pictures by class or tables of a part"
+        return "is a folder without pictures or recordings by class or tables of a part"
     if not table_suffix(path):
         return "is no table"
     part = part_mentioned(path.name)
@@ -311,10 +312,11 @@ def _unusable(folder: Path, tables: list[Path], *, entries: list[Path]) -> Luthi
             f"{folder} holds {count_of(len(tables), 'table')}, and their names do not say which is which part: {names}.",
             remedy=f"--train {tables[0]} --test {tables[1]}, or name one: luthier tune {tables[0]}",
         )
-    if has_pictures(folder):
+    if has_media(folder):
+        media = media_in(folder)
         return DataError(
-            f"The pictures in {folder} are not in class folders, so their labels are not known.",
-            remedy=f"one sub-folder per class: {folder}/cats/1.jpg, {folder}/dogs/2.jpg",
+            f"The {media.noun}s in {folder} are not in class folders, so their labels are not known.",
+            remedy=f"one sub-folder per class: {folder}/CLASS/{media.example}; or a table with a column of paths",
         )
     inner = [entry for entry in entries if entry.is_dir() and (_tables_in(entry) or class_folders(entry))]
     if inner:
@@ -325,6 +327,8 @@ def _unusable(folder: Path, tables: list[Path], *, entries: list[Path]) -> Luthi
     remedy = (
         odd[0].remedy
         if len(odd) == 1
-        else "give a CSV, TSV, JSONL or Parquet file, or a folder with one sub-folder of pictures per class"
+        else "give a CSV, TSV, JSONL or Parquet file, or a folder with one sub-folder of pictures or recordings per class"
     )
-    return DataError(f"{folder} holds neither tables nor pictures in class folders (found: {found}).", remedy=remedy)
+    return DataError(
+        f"{folder} holds neither tables nor pictures or recordings in class folders (found: {found}).", remedy=remedy
+    )

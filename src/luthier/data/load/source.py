@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROW_FAULT = "row_fault"
 RESERVED = (EXAMPLE_ID, ROW_FAULT)
 
-SourceKind = Literal["table", "image-folder"]
+SourceKind = Literal["table", "image-folder", "audio-folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,11 @@ class Source:
 
     Attributes:
         name: Short name, for titles and run folders (`tickets`).
-        kind: `table`, or `image-folder` (one sub-folder per class; columns `image` and `label`).
+        kind: `table`, or `image-folder` or `audio-folder` (one sub-folder per class; columns `image` or `audio`, and `label`).
         table: The first column is `example_id`: the file's path below `root`, a colon and a number. The number is the
             physical line on which the row starts in CSV, TSV and JSONL files (the first line of the file is 1, and the header
-            counts), and the row in Parquet files (the first is 1). For pictures it is the path below `root`, without a
-            number. So ids name no folder of this machine. Paths of pictures in other columns are absolute.
+            counts), and the row in Parquet files (the first is 1). For files it is the path below `root`, without a
+            number. So ids name no folder of this machine. Paths of pictures and recordings in other columns are absolute.
         parts: Row numbers: `{"all": ...}`, or train and test, or train, validation and test.
         findings: What is wrong with the files, or remarkable.
         decisions: What was chosen while reading: which file is which part, the delimiter, what was ignored.

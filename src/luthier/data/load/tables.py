@@ -12,8 +12,9 @@ from luthier.core.names import nearest_name
 from luthier.data.dataset import EXAMPLE_ID, Rows
 from luthier.data.findings import Finding
 from luthier.data.load.faults import FaultLog
-from luthier.data.load.files import is_image_file, table_suffix
+from luthier.data.load.files import table_suffix
 from luthier.data.load.layout import Layout
+from luthier.data.load.media import MEDIA, Media
 from luthier.data.load.source import Reader, Source
 from luthier.data.settings import DataSettings
 from luthier.errors import DataError, LuthierError, raise_together
@@ -97,7 +98,7 @@ def _read_file(path: Path, settings: DataSettings, *, log: FaultLog, offset: int
     if not table.num_rows:
         log.finish(settings)
         raise DataError(f"{log.file} has no rows that can be used.", remedy="look at the file, or --bad-rows keep")
-    return _with_absolute_pictures(table, path.absolute().parent, settings=settings, log=log), kept
+    return _with_absolute_files(table, path.absolute().parent, settings=settings, log=log), kept
 
 
 def with_ids(table: "pa.Table", numbers: np.ndarray, *, file: str) -> "pa.Table":
@@ -159,32 +160,34 @@ def rows_of_parts(sizes: Sequence[tuple[str, int]]) -> dict[str, Rows]:
     return {part: np.concatenate(rows) for part, rows in parts.items()}
 
 
-def _with_absolute_pictures(table: "pa.Table", folder: Path, *, settings: DataSettings, log: FaultLog) -> "pa.Table":
-    """Paths of pictures are meant from the table's folder; make them absolute, so that they can be opened from anywhere."""
+def _with_absolute_files(table: "pa.Table", folder: Path, *, settings: DataSettings, log: FaultLog) -> "pa.Table":
+    """Paths of files are meant from the table's folder; make them absolute, so that they can be opened from anywhere."""
     import pyarrow as pa
     from pyarrow import compute
 
-    for name in _picture_columns(table, folder, settings=settings):
+    for name, media in _media_columns(table, folder, settings=settings):
         column = table.column(name)
         joined = compute.binary_join_element_wise(pa.scalar(str(folder)), column, "/")
         relative = compute.and_(compute.invert(compute.starts_with(column, "/")), compute.not_equal(column, ""))
         table = table.set_column(table.column_names.index(name), name, compute.if_else(relative, joined, column))
-        reason = f"its values are names of pictures, found from the folder of {log.file}"
-        log.decisions.append(Decision(name="picture paths", value=name, reason=reason, evidence={"folder": str(folder)}))
+        reason = f"its values are names of {media.noun}s, found from the folder of {log.file}"
+        log.decisions.append(Decision(name=f"{media.noun} paths", value=name, reason=reason, evidence={"folder": str(folder)}))
     return table
 
 
-def _picture_columns(table: "pa.Table", folder: Path, *, settings: DataSettings) -> Iterator[str]:
+def _media_columns(table: "pa.Table", folder: Path, *, settings: DataSettings) -> Iterator[tuple[str, Media]]:
     import pyarrow as pa
 
     for item in table.schema:
         if item.name == EXAMPLE_ID or not pa.types.is_string(item.type):
             continue
         values = [value for value in table.column(item.name).slice(0, _PROBED).to_pylist() if value and value.strip()]
-        wanted = item.name == settings.image
-        named_so = bool(values) and all(is_image_file(Path(value)) for value in values)
-        if values and (wanted or named_so) and any(_exists(folder / value) for value in values):
-            yield item.name
+        for media in MEDIA.values():
+            wanted = item.name == getattr(settings, media.role)
+            named_so = bool(values) and all(media.is_file(Path(value)) for value in values)
+            if values and (wanted or named_so) and any(_exists(folder / value) for value in values):
+                yield item.name, media
+                break
 
 
 def _exists(path: Path) -> bool:

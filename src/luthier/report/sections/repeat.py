@@ -48,7 +48,8 @@ def build_repeat(run: RunRecords) -> Section:
 def commands(run: RunRecords) -> list[tuple[str, str]]:
     """(what it does, what to type)."""
     name = shlex.quote(run.folder_name)
-    new = "folder-of-pictures" if "image" in run.data.roles else "new.csv"
+    folders = {"image": "folder-of-pictures", "audio": "folder-of-recordings"}
+    new = next((folder for role, folder in folders.items() if role in run.data.roles), "new.csv")
     return [
         ("Label new examples", f"luthier predict {name}/model {new}"),
         ("Repeat this run", f"luthier tune {name}/spec.yaml"),

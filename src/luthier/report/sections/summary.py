@@ -126,7 +126,7 @@ def _score_number(metrics: Metrics, model: str, measure: str) -> KeyNumber:
 def asked(run: RunRecords) -> list[tuple[str, str]]:
     """What was asked of the run: pairs of a word and its value."""
     roles = run.data.roles
-    source = next((f"column “{roles[role]}”" for role in ("text", "image") if role in roles), "")
+    source = next((f"column “{roles[role]}”" for role in ("text", "image", "audio") if role in roles), "")
     parts = ", ".join(f"{count:,} {part}" for part, count in run.data.parts.items())
     model: Any = run.setting("model", "name") or run.setting("model")
     pairs = [

@@ -22,6 +22,7 @@ class Image:
     """One picture for each row."""
 
     modality: Modality = "image"
+    noun: str = "image"
     roles: tuple[str, ...] = ("image",)
     example: str = '"photo.jpg"'
 

@@ -21,11 +21,13 @@ class Reading(Protocol):
 
     Attributes:
         modality: Decides the processor and the default model.
+        noun: One such input, for people.
         roles: Of the columns that are read.
         example: A row as one writes it in Python.
     """
 
     modality: Modality
+    noun: str
     roles: tuple[str, ...]
     example: str
 
@@ -36,7 +38,7 @@ class Reading(Protocol):
         """Tokens of each row before anything is cut."""
 
     def encode(self, rows: Sequence[Any], processor: Any) -> Inputs:
-        """Model inputs, one unit of each row."""
+        """Model inputs, one unit of each row; or several, side by side, where a row is cut into windows."""
 
     def classic_features(self, train: Sequence[Any], others: Sequence[Any], *, seed: int) -> ClassicFeatures | None:
         """What a linear model needs that knows no pre-trained one; None where train holds nothing to learn from."""

@@ -20,6 +20,7 @@ class Text:
     """One text for each row; missing ones are empty."""
 
     modality: Modality = "text"
+    noun: str = "text"
     roles: tuple[str, ...] = ("text",)
     example: str = '"my card never arrived"'
 

@@ -23,6 +23,7 @@ class TextPair:
     """Both texts in one sequence, as the model's tokenizer joins them; of too long ones the longer is cut."""
 
     modality: Modality = "text"
+    noun: str = "text"
     roles: tuple[str, ...] = ("text", "text_pair")
     example: str = '("a man sleeps", "nobody is awake")'
 

@@ -25,8 +25,8 @@ from luthier.models.source import resolve_model
 from luthier.tasks import TASKS
 from luthier.tasks.inputs import Inputs, units_of
 from luthier.tasks.protocol import Sample, Task, TaskState
-from luthier.testing.folders import tiny_image_model, tiny_text_model
-from luthier.testing.tables import make_dataset, write_pictures
+from luthier.testing.folders import tiny_audio_model, tiny_image_model, tiny_text_model
+from luthier.testing.tables import make_dataset, write_pictures, write_sounds
 from luthier.training.ladder import scores_of
 from luthier.training.model import TunedModel
 
@@ -67,6 +67,8 @@ class TaskConformance:
         columns: dict[str, Sequence[object]] = {"text": TEXTS, "text_pair": PAIRED}
         if "image" in self.task.roles:
             columns["image"] = write_pictures(folder, len(self.values), seed=0)
+        if "audio" in self.task.roles:
+            columns["audio"] = write_sounds(folder, len(self.values), seed=0)
         chosen = {role: columns[role] for role in self.task.roles if role != "target"}
         roles = {role: role for role in chosen} | {"target": "answer"}
         return make_dataset({**chosen, "answer": self.values}, roles=roles, kinds=self.kinds())
@@ -81,7 +83,7 @@ class TaskConformance:
 
     def model_folder(self, folder: Path) -> Path:
         """A tiny pre-trained model for the task's modality."""
-        make = tiny_text_model if self.task.modality == "text" else tiny_image_model
+        make = {"text": tiny_text_model, "image": tiny_image_model, "audio": tiny_audio_model}[self.task.modality]
         return make(folder / "model")
 
     def encoded(self, dataset: Dataset, folder: Path) -> Inputs:
