@@ -20,7 +20,7 @@ __all__ = ["check_flags", "infer_columns", "infer_schema"]
 
 TARGET_NAMES = (
     "label", "labels", "target", "class", "category", "intent", "sentiment", "emotion", "topic", "gold", "answer", "outcome",
-    "rating", "stars", "score", "tag", "type", "y",
+    "rating", "stars", "score", "tag", "type", "y", "intents", "topics", "tags", "categories",
 )  # fmt: skip
 TEXT_NAMES = (
     "text", "message", "sentence", "review", "content", "body", "comment", "tweet", "question", "utterance", "query",
@@ -160,13 +160,14 @@ def _named(columns: Sequence[Column], names: Sequence[str]) -> Column | None:
 
 
 def _may_be_target(column: Column) -> bool:
-    if column.kind in (Kind.CATEGORY, Kind.CONSTANT):
+    if column.kind in (Kind.CATEGORY, Kind.CONSTANT, Kind.LIST):
         return True
     return column.kind is Kind.NUMBER or (column.kind in (Kind.TEXT, Kind.IDENTIFIER) and column.mean_words < _LONG_LABEL_WORDS)
 
 
 def _guess_target(columns: Sequence[Column]) -> Decision[str | None]:
-    categories = [column for column in columns if column.kind is Kind.CATEGORY]
+    lists = [column for column in columns if column.kind is Kind.LIST]
+    categories = lists or [column for column in columns if column.kind is Kind.CATEGORY]
     named = _named([column for column in columns if _may_be_target(column)], TARGET_NAMES)
     chosen = named or (categories[-1] if categories else None)
     others = [column for column in categories if column is not chosen]
@@ -176,9 +177,8 @@ def _guess_target(columns: Sequence[Column]) -> Decision[str | None]:
     elif named:
         reason = f"'{chosen.name}' is a usual name for the column with the answer{also}"
     else:
-        reason = (
-            f"no column has a name that is usual for the answer; '{chosen.name}' is the last one that holds categories{also}"
-        )
+        holds = "lists of labels" if lists else "categories"
+        reason = f"no column has a name that is usual for the answer; '{chosen.name}' is the last one that holds {holds}{also}"
     evidence = {"candidates": _described([chosen, *others] if chosen else [])}
     return Decision(
         name="target", value=chosen.name if chosen else None, reason=reason, evidence=evidence, override="--target COLUMN"

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Int32, Int64, UInt64
 
 from luthier.data.dataset import Dataset
+from luthier.data.lists import label_sets
 from luthier.data.schema import Kind
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 INPUT_ROLES = ("text", "text_pair", "image", "audio")
 FILE_ROLES = ("image", "audio")
 MAX_NUMERIC_LABELS = 20
+NO_LABELS = "(none)"  # what the empty set of labels is called
 _CHUNK_ROWS = 65_536
 _READ_THREADS = 8
 
@@ -153,22 +155,46 @@ def mix(values: UInt64[np.ndarray, " *any"]) -> UInt64[np.ndarray, " *any"]:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def has_labels(dataset: Dataset) -> bool:
-    """Whether the target is a set of labels rather than a quantity (a number with more than 20 distinct values)."""
+def answer_kind(dataset: Dataset) -> str:
+    """What the target holds: as the task reads it, or else as its column looks; empty where there is no target.
+
+    Lists are `labels`, numbers with more than 20 distinct values a `number`, everything else but dates a `label`.
+    """
     name = dataset.schema.roles.get("target")
-    if name is None:
-        return False
+    if name is None or dataset.schema.answer_kind:
+        return dataset.schema.answer_kind if name else ""
     column = next(column for column in dataset.schema.columns if column.name == name)
-    return not (column.kind in (Kind.NUMBER, Kind.DATETIME) and column.distinct > MAX_NUMERIC_LABELS)
+    if column.kind is Kind.LIST:
+        return "labels"
+    many = column.distinct > MAX_NUMERIC_LABELS
+    return "number" if column.kind is Kind.NUMBER and many else "time" if column.kind is Kind.DATETIME and many else "label"
+
+
+def has_labels(dataset: Dataset) -> bool:
+    """Whether each row has one label of a set."""
+    return answer_kind(dataset) == "label"
 
 
 def label_codes(dataset: Dataset) -> Labels:
-    """The target column as codes, labels compared exactly as they are written."""
-    name = dataset.schema.roles["target"]
+    """The target column as codes, labels compared exactly as they are written.
+
+    Of lists of labels the code is that of the whole set, whatever its order; a row without any has the empty set.
+    """
+    name, in_sets = dataset.schema.roles["target"], answer_kind(dataset) == "labels"
     labels: Labels = remember_last(
-        dataset, "label_codes", detail=name, compute=lambda: _label_codes(dataset.table.column(name))
+        dataset,
+        "label_codes",
+        detail=(name, in_sets),
+        compute=lambda: _label_codes(_as_sets(dataset.table.column(name)) if in_sets else dataset.table.column(name)),
     )
     return labels
+
+
+def _as_sets(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    import pyarrow as pa
+
+    written = [", ".join(labels) or NO_LABELS for labels in label_sets(column)]
+    return pa.chunked_array([pa.array(written, pa.string())])
 
 
 def _label_codes(column: "pa.ChunkedArray") -> Labels:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from luthier.data.dataset import EXAMPLE_ID
+from luthier.data.lists import parse_list
 from luthier.data.schema import Column, Kind
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def judge_kind(sample: Sequence[str], *, present: int, distinct: int, mean_words
         return Kind.EMPTY
     if distinct == 1:
         return Kind.CONSTANT
+    if _are_lists(sample):
+        return Kind.LIST
     if _share(_DATETIME, sample) >= _MOSTLY:
         return Kind.DATETIME
     if _share(_NUMBER, sample) >= _MOSTLY:
@@ -129,6 +132,12 @@ def _judge_words(*, present: int, distinct: int, mean_words: float) -> Kind:
 
 def _share(pattern: re.Pattern[str], sample: Sequence[str]) -> float:
     return sum(pattern.fullmatch(value) is not None for value in sample) / len(sample)
+
+
+def _are_lists(sample: Sequence[str]) -> bool:
+    """Lists of labels; of one-word lists at least one must hold something."""
+    found = [parse_list(value) for value in sample]
+    return sum(items is not None for items in found) >= _MOSTLY * len(sample) and any(found)
 
 
 def _kind_of_files(sample: Sequence[str]) -> Kind | None:

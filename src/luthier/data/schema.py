@@ -10,6 +10,7 @@ class Kind(StrEnum):
 
     TEXT = "text"
     CATEGORY = "category"
+    LIST = "list of labels"
     NUMBER = "number"
     IDENTIFIER = "identifier"
     DATETIME = "datetime"
@@ -48,11 +49,14 @@ class Schema:
         columns: In the table's order, without `example_id`.
         roles: Role name -> column name. Roles: text, text_pair, target, image, audio, group, time, id.
         num_rows: Rows of the table.
+        answer_kind: What the target holds, as the task reads it (`Task.answer_kind`); empty until a task is chosen: then it is
+            judged from the column.
     """
 
     columns: tuple[Column, ...]
     roles: Mapping[str, str]
     num_rows: int
+    answer_kind: str = ""
     schema_version: int = 1
 
     def kind_of(self, name: str) -> Kind:

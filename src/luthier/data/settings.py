@@ -38,5 +38,8 @@ class DataSettings(Settings):
     bad_rows: Literal["drop", "keep", "error"] = Field(
         "drop", description="What to do with rows that have too many or too few cells (keep: fill up or cut off)"
     )
+    label_delimiter: str | None = Field(
+        None, min_length=1, description="What stands between labels, where one cell of the target holds several: ';'"
+    )
     delimiter: str | None = Field(None, description="Character between cells, where guessing is wrong")
     max_rows: int | None = Field(None, ge=1, description="Use at most this many rows, drawn at random with the seed")

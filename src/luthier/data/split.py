@@ -8,24 +8,28 @@ scikit-learn's splitters are not used: they make two parts at a time, and none k
 time is ours as well (`time_order.py`).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 
 from luthier.core.names import count_of
 from luthier.core.seeding import seed_for
 from luthier.data.dataset import EXAMPLE_ID, PARTS, Dataset, Rows
 from luthier.data.findings import Finding
-from luthier.data.keys import Keys, connected, has_labels, label_codes, missing_cells, mix
+from luthier.data.keys import Keys, answer_kind, connected, label_codes, missing_cells, mix
 from luthier.data.strata import Units, assign
+from luthier.data.targets import target_sets, target_values
 from luthier.data.time_order import by_time
 from luthier.data.wording import percent
 from luthier.errors import DataError, SpecError
 
 MAX_MISSED_FRACTION = 0.02
+# What is in the same proportions in all parts, by the kind of answer.
+EVENLY = {"label": "every class", "labels": "the rarest label of each row", "number": "every tenth"}
 
 Fractions = tuple[float, float, float]
 
@@ -153,9 +157,9 @@ def _cut(
     part_of_unit = assign(Units(unit_of_row=unit_of_row, stratum_of_row=strata, draw=draw), fractions)
     part_of_row = part_of_unit[unit_of_row]
     made = [np.sort(rows[part_of_row == part]) for part in range(len(fractions))]
-    labelled = "target" in dataset.schema.roles
-    method = "grouped" if groups else "stratified" if labelled else "random"
-    even = f"at random, every class of '{dataset.schema.roles['target']}' in the same proportions" if labelled else "at random"
+    spread = EVENLY.get(answer_kind(dataset), "")
+    method = "grouped" if groups else "stratified" if spread else "random"
+    even = f"at random, {spread} of '{dataset.schema.roles['target']}' in the same proportions" if spread else "at random"
     return made, method, f"{even}; equal rows stay together{groups}", _missed_fractions(made, fractions)
 
 
@@ -188,23 +192,29 @@ def _draws(keys: Keys, rows: Rows, *, unit_of_row: Int64[np.ndarray, " rows"], n
 
 
 def _strata(dataset: Dataset, rows: Rows) -> Int64[np.ndarray, " rows"]:
-    """What must be in the same proportions everywhere: the labels, or tenths of a quantity."""
-    if "target" not in dataset.schema.roles:
-        return np.zeros(len(rows), dtype=np.int64)
-    if has_labels(dataset):
+    """What must be in the same proportions everywhere: the label, the rarest of several labels, or tenths of a quantity."""
+    kind = answer_kind(dataset)
+    if kind == "label":
         return np.asarray(label_codes(dataset).codes[rows] + 1, dtype=np.int64)
-    column = dataset.column("target").take(pa.array(rows))
-    ranks: Float[np.ndarray, " rows"] = np.array([_number(value) for value in column.to_pylist()])
+    if kind == "labels":
+        return _rarest_labels(target_sets(dataset), rows)
+    if kind != "number":
+        return np.zeros(len(rows), dtype=np.int64)
+    ranks = target_values(dataset)[rows]
     known = ~np.isnan(ranks)
     edges = np.unique(np.quantile(ranks[known], np.linspace(0, 1, 11)[1:-1])) if known.any() else np.empty(0)
     return np.where(known, np.searchsorted(edges, ranks, side="right") + 1, 0).astype(np.int64)
 
 
-def _number(value: object) -> float:
-    try:
-        return float(str(value))
-    except ValueError:
-        return float("nan")
+def _rarest_labels(sets: Sequence[Sequence[str]], rows: Rows) -> Int64[np.ndarray, " rows"]:
+    """The rarest label of each row, as a number; 0 where a row has none.
+
+    Source: the first step of Sechidis et al. 2011, "On the stratification of multi-label data": rare labels are dealt first.
+    """
+    counts = Counter(label for row in rows for label in sets[row])
+    place = {label: number for number, label in enumerate(sorted(counts), 1)}
+    rarest = [min(sets[row], key=lambda label: (counts[label], label)) if sets[row] else "" for row in rows]
+    return np.array([place.get(label, 0) for label in rarest], dtype=np.int64)
 
 
 def _missed_fractions(made: Sequence[Rows], fractions: Sequence[float]) -> list[Finding]:
@@ -242,7 +252,14 @@ def _record(
     findings: Sequence[Finding] = (),
 ) -> Split:
     counts: dict[str, dict[str, int]] = {}
-    if "target" in dataset.schema.roles and has_labels(dataset):
+    kind = answer_kind(dataset)
+    if kind == "labels":
+        sets = target_sets(dataset)
+        names = sorted({label for rows in parts.values() for row in rows for label in sets[row]})
+        for name, rows in parts.items():
+            own = Counter(label for row in rows for label in sets[row])
+            counts[name] = {label: own[label] for label in names}
+    elif kind == "label":
         labels = label_codes(dataset)
         for name, rows in parts.items():
             codes = labels.codes[rows]

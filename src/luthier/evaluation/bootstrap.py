@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from luthier.core.seeding import generator_for
 from luthier.evaluation.measures import AnyMeasure
 from luthier.evaluation.predictions import unit_indices
-from luthier.evaluation.records import IndexedMeasure, Measure, Predictions
+from luthier.evaluation.records import IndexedMeasure, Measure, Predictions, PreparedMeasure
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -160,16 +160,12 @@ class IndexedScore:
     """A measure that does not decompose, on fixed predictions: rows are repeated as often as their unit was drawn."""
 
     measure: IndexedMeasure
-    predictions: Predictions
+    score: Callable[[Float[np.ndarray, " N"]], float]
     units: Int[np.ndarray, " N"]
 
     def values(self, weights: Float[np.ndarray, "U chunk"]) -> Float[np.ndarray, " chunk"]:
         """The score under each column of weights, which are whole numbers."""
-        rows = np.arange(len(self.units))
-        of_rows = weights[self.units].astype(np.int64)
-        return np.array(
-            [self.measure.value_of(self.predictions, np.repeat(rows, of_rows[:, s])) for s in range(weights.shape[1])]
-        )
+        return np.array([self.score(column[self.units]) for column in weights.T])
 
     def left_out(self) -> Float[np.ndarray, " U"] | None:
         """Not computed: it would cost as much as U more resamples."""
@@ -179,5 +175,13 @@ class IndexedScore:
 def score_of(predictions: Predictions, measure: AnyMeasure, units: Int[np.ndarray, " N"]) -> SummedScore | IndexedScore:
     """The measure on these predictions, as a function of weights."""
     if isinstance(measure, IndexedMeasure):
-        return IndexedScore(measure=measure, predictions=predictions, units=units)
+        return IndexedScore(measure=measure, score=weighted_score(predictions, measure), units=units)
     return SummedScore(measure=measure, sums=unit_sums(predictions, measure, units))
+
+
+def weighted_score(predictions: Predictions, measure: IndexedMeasure) -> Callable[[Float[np.ndarray, " N"]], float]:
+    """From how often each row counts, in whole numbers, to the score."""
+    if isinstance(measure, PreparedMeasure):
+        return measure.prepare(predictions)
+    rows = np.arange(predictions.table.num_rows)
+    return lambda weights: measure.value_of(predictions, np.repeat(rows, weights.astype(np.int64)))

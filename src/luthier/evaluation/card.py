@@ -15,9 +15,9 @@ from luthier.evaluation.bootstrap import Resampled, resample
 from luthier.evaluation.calibration import best_temperature, calibration_error, confidences, error_grew, reliability_curve
 from luthier.evaluation.card_text import render_text
 from luthier.evaluation.compare import comparison_of, holm, paired_test
+from luthier.evaluation.details import details_of
 from luthier.evaluation.intervals import score_interval
 from luthier.evaluation.measures import MEASURES, AnyMeasure
-from luthier.evaluation.per_class import class_scores, confusion_matrix
 from luthier.evaluation.predictions import aligned
 from luthier.evaluation.records import MODEL_NAMES, Comparison, Interval, Metrics, Predictions
 from luthier.evaluation.settings import EvaluationSettings
@@ -31,6 +31,7 @@ class RunFacts:
     Attributes:
         task: Name of the task.
         absent: By model: why it is not on the card.
+        described: By model: what it is called, and what it does in a sentence; where the task says so.
         cost: By model: what it took to make.
         seeds: Seeds of the runs behind the card.
         validation: By model: its score on validation, where that is worth showing.
@@ -41,6 +42,7 @@ class RunFacts:
 
     task: str
     absent: Mapping[str, str] = field(default_factory=dict)
+    described: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     cost: Mapping[str, Cost] = field(default_factory=dict)
     seeds: Sequence[int] = ()
     validation: Mapping[str, float] = field(default_factory=dict)
@@ -92,6 +94,7 @@ def build_card(
         changes=[*facts.changes, *_calibration_changes(models, settings, seed)],
     )
     tuned = models["tuned"]
+    details = details_of(tuned)
     return EvidenceCard(
         metrics=Metrics(
             task=facts.task,
@@ -106,8 +109,11 @@ def build_card(
             absent=_reasons(models, facts.absent),
             cost=facts.cost,
             validation=facts.validation,
-            per_class=[asdict(item) for item in class_scores(tuned)] if tuned.labels else (),
-            confusion=confusion_matrix(tuned).tolist() if tuned.labels else (),
+            answer_kind=tuned.answer_kind,
+            described=facts.described,
+            per_class=details.per_class,
+            confusion=details.confusion,
+            details=details.more,
             labels=tuned.labels,
             calibration=_calibration(models, facts.validation_predictions),
             retained=facts.retained,
@@ -156,7 +162,7 @@ def _comparisons(
 
 
 def _has_probs(predictions: Predictions) -> bool:
-    return bool(predictions.labels) and "probs" in predictions.table.column_names
+    return predictions.answer_kind == "label" and "probs" in predictions.table.column_names
 
 
 def _calibration(models: Mapping[str, Predictions], validation: Predictions | None) -> dict[str, object]:

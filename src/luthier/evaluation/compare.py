@@ -15,7 +15,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float
 
 from luthier.core.seeding import generator_for
-from luthier.evaluation.bootstrap import Resampled, chunk_size, resample, unit_sums
+from luthier.evaluation.bootstrap import Resampled, chunk_size, resample, unit_sums, weighted_score
 from luthier.evaluation.intervals import interval_of
 from luthier.evaluation.measures import AnyMeasure
 from luthier.evaluation.measures.accuracy import Proportion
@@ -169,11 +169,12 @@ def _swapped_rows(
     units = unit_indices(a)
     num_rows = len(units)
     both = replace(a, table=pa.concat_tables([a.table, b.table.select(a.table.column_names)]).combine_chunks())
-    rows = np.arange(num_rows)
+    score = weighted_score(both, measure)
 
     def difference(swapped: Float[np.ndarray, " U"]) -> float:
-        offsets = num_rows * swapped[units].astype(np.int64)
-        return measure.value_of(both, rows + offsets) - measure.value_of(both, rows + num_rows - offsets)
+        of_rows = swapped[units]
+        first, second = np.concatenate([1 - of_rows, of_rows]), np.concatenate([of_rows, 1 - of_rows])
+        return score(first) - score(second)
 
     chunks = swap_weights(int(units.max()) + 1, samples=samples, seed=seed)
     patterns = (column for chunk in chunks for column in chunk.T)

@@ -1,15 +1,29 @@
 """How scores, differences, p-values and times are written for people: one place for terminal, card and report."""
 
-_SHARES = {"accuracy", "top_3_accuracy", "macro_f1", "macro_precision", "macro_recall", "weighted_f1"}
+import math
+
+_SHARES = {
+    "accuracy", "top_3_accuracy", "macro_f1", "macro_precision", "macro_recall", "weighted_f1", "micro_f1", "micro_precision",
+    "micro_recall", "subset_accuracy", "mean_average_precision",
+}  # fmt: skip
 _TITLES = {
     "top_3_accuracy": "top-3 accuracy",
     "macro_f1": "macro F1",
     "weighted_f1": "weighted F1",
+    "micro_f1": "micro F1",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "r2": "R²",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
     "mcc": "MCC",
     "brier": "Brier score",
     "roc_auc": "ROC AUC",
     "expected_calibration_error": "calibration error",
 }
+
+
+_IN_UNITS = {"mae", "rmse"}  # of the numbers that are answered, which may be of any size
 
 
 def measure_title(measure: str) -> str:
@@ -33,10 +47,25 @@ def format_score(measure: str, value: float, *, unit: bool = True) -> str:
     Example:
         >>> format_score("accuracy", 0.9381), format_score("accuracy", 0.9381, unit=False), format_score("log_loss", 0.2345)
         ('93.8 %', '93.8', '0.234')
+        >>> format_score("mae", 0.4123), format_score("mae", 21345.6)
+        ('0.412', '21,346')
     """
     if is_share(measure):
         return f"{100 * value:.1f}{' %' if unit else ''}"
-    return f"{value:.3f}"
+    return format_number(value) if measure in _IN_UNITS else f"{value:.3f}"
+
+
+def format_number(value: float) -> str:
+    """A number of any size to three digits, whole ones in full.
+
+    Example:
+        >>> [format_number(value) for value in (0.0, 3.14159, -27.53, 1234567.0, 0.000123)]
+        ['0', '3.14', '-27.5', '1,234,567', '0.000123']
+    """
+    if not value or not math.isfinite(value):
+        return f"{value:g}"
+    decimals = min(9, max(0, 2 - math.floor(math.log10(abs(value)))))
+    return f"{value:,.{decimals}f}"
 
 
 def format_difference(measure: str, value: float, *, unit: bool = False) -> str:
@@ -45,7 +74,11 @@ def format_difference(measure: str, value: float, *, unit: bool = False) -> str:
     Example:
         >>> format_difference("accuracy", 0.0764), format_difference("accuracy", -0.0764, unit=True)
         ('+7.6', '-7.6 points')
+        >>> format_difference("mae", 0.01234), format_difference("mae", -2134.5)
+        ('+0.0123', '-2,134')
     """
+    if measure in _IN_UNITS:
+        return ("+" if value >= 0 else "") + format_number(value)
     text = f"{100 * value:+.1f}" if is_share(measure) else f"{value:+.3f}"
     text = text.replace("-", "+") if not text.strip("+-0.") else text
     return f"{text} points" if unit and is_share(measure) else text

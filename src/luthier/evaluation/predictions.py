@@ -21,7 +21,7 @@ from luthier.evaluation.records import Predictions
 UNSEEN = -1
 GROUP_BYTES = 16 << 20
 _METADATA_KEY = b"luthier"
-_PER_MODEL = ("prediction", "probs")
+_SHARED = ("example_id", "group", "target")  # what all models of a card have in common; every other column is a model's own
 
 
 def classification_predictions(
@@ -54,24 +54,21 @@ def classification_predictions(
         (['cat', 'dog'], [0, -1])
     """
     stored = np.ascontiguousarray(probs, dtype=np.float32)
-    _check_arrays(example_ids, targets, stored, labels)
-    ids = pa.array(example_ids, pa.string())
+    check_probs(example_ids, targets, stored, labels)
     names = pa.array(labels, pa.string())
-    table = pa.table(
-        {
-            "example_id": ids,
-            "group": ids if groups is None else pc.coalesce(pa.array(groups, pa.string()), ids),
-            "target": pa.array(targets, pa.string()),
-            "prediction": names.take(pa.array(stored.argmax(axis=1))) if len(ids) else pa.array([], pa.string()),
-            "probs": _list_array(stored),
-        }
-    )
-    return Predictions(table=table, labels=tuple(labels))
+    columns = {
+        "target": pa.array(targets, pa.string()),
+        "prediction": names.take(pa.array(stored.argmax(axis=1))) if len(stored) else pa.array([], pa.string()),
+        "probs": list_array(stored),
+    }
+    table = with_ids(example_ids, columns, groups=groups)
+    return Predictions(table=table, labels=tuple(labels), answer_kind="label")
 
 
-def _check_arrays(
-    example_ids: Sequence[str], targets: Sequence[str], probs: Float[np.ndarray, "N C"], labels: Sequence[str]
+def check_probs(
+    example_ids: Sequence[str], targets: Sequence[object], probs: Float[np.ndarray, "N C"], labels: Sequence[str]
 ) -> None:
+    """Raise DataError where ids, targets and probabilities do not belong together, or are no numbers."""
     expected = (len(example_ids), len(labels))
     if probs.shape != expected or len(targets) != expected[0]:
         raise DataError(
@@ -79,8 +76,7 @@ def _check_arrays(
             f"as many targets; found shape {probs.shape} and {len(targets)} targets.",
             remedy="pass one row of probabilities and one target per example",
         )
-    if len(set(example_ids)) != len(example_ids):
-        raise DataError("Two examples have the same example_id.", remedy="make ids from source file and row number")
+    refuse_repeated_ids(example_ids)
     bad = np.flatnonzero(~finite_rows(probs))
     if len(bad):
         raise DataError(
@@ -89,7 +85,23 @@ def _check_arrays(
         )
 
 
-def _list_array(matrix: Float[np.ndarray, "N C"]) -> "pa.ListArray":
+def refuse_repeated_ids(example_ids: Sequence[str]) -> None:
+    """Raise DataError if two examples have one id."""
+    if len(set(example_ids)) != len(example_ids):
+        raise DataError("Two examples have the same example_id.", remedy="make ids from source file and row number")
+
+
+def with_ids(
+    example_ids: Sequence[str], columns: Mapping[str, "pa.Array"], *, groups: Sequence[str | None] | None = None
+) -> "pa.Table":
+    """A table of predictions: ids, what is resampled together (the row itself where nothing is said), and other columns."""
+    ids = pa.array(example_ids, pa.string())
+    group = ids if groups is None else pc.coalesce(pa.array(groups, pa.string()), ids)
+    return pa.table({"example_id": ids, "group": group, **columns})
+
+
+def list_array(matrix: Float[np.ndarray, "N C"]) -> "pa.ListArray":
+    """A matrix as a column of lists."""
     offsets = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.ravel()))
 
@@ -161,8 +173,8 @@ def write_predictions(path: Path, kept: Predictions, *, others: Mapping[str, Pre
 
     Args:
         path: Usually `predictions.parquet` of a run folder.
-        kept: Fills the columns `prediction` and `probs`.
-        others: By model; each adds `MODEL_prediction` and `MODEL_probs`. `tuned` is skipped: it is `kept`.
+        kept: Fills the columns `prediction`, `probs` and whatever else the task's predictions have.
+        others: By model; each adds `MODEL_prediction`, `MODEL_probs` and so on. `tuned` is skipped: it is `kept`.
     """
     import pyarrow.parquet as pq
 
@@ -170,12 +182,25 @@ def write_predictions(path: Path, kept: Predictions, *, others: Mapping[str, Pre
     models = [name for name in others or {} if name != "tuned"]
     for name in models:
         other = aligned(kept, (others or {})[name]).table
-        for column in (column for column in _PER_MODEL if column in other.column_names):
+        for column in own_columns(other):
             table = table.append_column(f"{name}_{column}", other[column])
-    facts = {"schema_version": 1, "labels": list(kept.labels), "others": models}
+    facts = {
+        "schema_version": 1,
+        "labels": list(kept.labels),
+        "answer_kind": kept.answer_kind,
+        "columns": list(
+            dict.fromkeys(column for said in (kept, *(others or {}).values()) for column in own_columns(said.table))
+        ),
+        "others": models,
+    }
     table = table.replace_schema_metadata({_METADATA_KEY: json.dumps(facts, ensure_ascii=False).encode()})
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", row_group_size=_rows_per_group(table))
+
+
+def own_columns(table: "pa.Table") -> list[str]:
+    """The columns of predictions that differ from model to model."""
+    return [name for name in table.column_names if name not in _SHARED]
 
 
 def _rows_per_group(table: "pa.Table") -> int:
@@ -198,15 +223,19 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
         raise DataError(f"{path} holds no labels in its schema.", remedy="name the predictions.parquet of a run folder")
     facts = json.loads(metadata)
     labels = tuple(facts["labels"])
-    added = [f"{name}_{column}" for name in facts["others"] for column in _PER_MODEL]
+    kind = facts.get("answer_kind", "label" if labels else "")
+    columns = facts.get("columns", ["prediction", "probs"])
+    added = [f"{name}_{column}" for name in facts["others"] for column in columns]
     base = table.drop_columns([column for column in added if column in table.column_names]).replace_schema_metadata(None)
-    found = {"tuned": Predictions(table=base, labels=labels)}
+    found = {"tuned": Predictions(table=base, labels=labels, answer_kind=kind)}
     for name in facts["others"]:
-        found[name] = Predictions(table=_columns_of(name, table, base), labels=labels)
+        found[name] = Predictions(table=_columns_of(name, table, base, columns), labels=labels, answer_kind=kind)
     return found
 
 
-def _columns_of(name: str, table: "pa.Table", base: "pa.Table") -> "pa.Table":
-    for column in (column for column in _PER_MODEL if f"{name}_{column}" in table.column_names):
-        base = base.set_column(base.column_names.index(column), column, table[f"{name}_{column}"])
+def _columns_of(name: str, table: "pa.Table", base: "pa.Table", columns: Sequence[str]) -> "pa.Table":
+    """The table of another model: what all share, and its own columns."""
+    base = base.drop_columns([column for column in columns if column in base.column_names])
+    for column in (column for column in columns if f"{name}_{column}" in table.column_names):
+        base = base.append_column(column, table[f"{name}_{column}"])
     return base

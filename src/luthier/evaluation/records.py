@@ -1,6 +1,6 @@
 """The records of evaluation: what `metrics.json` is made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -24,11 +24,14 @@ class Predictions:
     Attributes:
         table: One row per example: `example_id`, `group` (what is resampled together; the row itself by default), and the
             columns of the task's `prediction_schema` (for one label: `target`, `prediction`, `probs`).
-        labels: For classification, the label of each place of `probs`.
+        labels: The label of each place of `probs`, where there are any.
+        answer_kind: `label`, `labels` or `number`, by which measures and the card know how to read `target` and `prediction`;
+            or a name of the task's own, of which the card shows scores and comparisons only.
     """
 
     table: "pa.Table"
     labels: tuple[str, ...] = ()
+    answer_kind: str = ""
 
 
 class Measure(Protocol):
@@ -53,6 +56,14 @@ class IndexedMeasure(Protocol):
 
     def value_of(self, predictions: Predictions, indices: Int[np.ndarray, " n"]) -> float:
         """The score of the examples at `indices` (with repeats)."""
+
+
+@runtime_checkable
+class PreparedMeasure(Protocol):
+    """An `IndexedMeasure` that sorts once: thousands of resamples of the same predictions then cost a few sums each."""
+
+    def prepare(self, predictions: Predictions) -> Callable[[Float[np.ndarray, " N"]], float]:
+        """From how often each example counts to the score."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +124,13 @@ class Metrics:
         n: Examples of the test set.
         num_units: Independent units among them: what intervals and tests resample.
         test: By model and measure.
+        answer_kind: As that of `Predictions`.
+        described: By model: what it is called here, and what it does in a sentence; where the task says so.
         per_class: Of the tuned model: label, precision, recall, f1, support, predicted.
         confusion: Of the tuned model: examples by target (row) and prediction (column), in the order of `labels`.
         calibration: By model: `expected_calibration_error`; of the tuned model also `curve` and, where validation predictions
             were given, `best_temperature`.
+        details: Of the tuned model, by the kind of answer: for numbers the errors and a sample of points.
         confidence, bootstrap_samples: What stands behind the intervals.
     """
 
@@ -132,10 +146,13 @@ class Metrics:
     absent: Mapping[str, str]
     cost: Mapping[str, Cost]
     validation: Mapping[str, float] = field(default_factory=dict)
+    answer_kind: str = "label"
+    described: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     per_class: Sequence[Mapping[str, object]] = ()
     confusion: Sequence[Sequence[int]] = ()
     labels: Sequence[str] = ()
     calibration: Mapping[str, object] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
     retained: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     seeds: Sequence[int] = ()
     confidence: float = 0.95

@@ -10,6 +10,7 @@ from luthier.core.seat import taken_seat
 from luthier.core.storage import write_json
 from luthier.data.infer import FLAGGED
 from luthier.evaluation.card import EvidenceCard, RunFacts, build_card
+from luthier.evaluation.display import format_score, measure_title
 from luthier.evaluation.predictions import write_predictions
 from luthier.evaluation.records import Predictions
 from luthier.package.card import write_card
@@ -118,6 +119,7 @@ def _card(
     facts = RunFacts(
         task=task.name,
         absent={name: reason for name, reason in absent.items() if name not in test},
+        described={baseline.name: (baseline.title, baseline.about) for baseline in task.baselines if baseline.about},
         cost=cost,
         seeds=(spec.training.seed,),
         validation={"probe": results[0].score, "tuned": winner.score},
@@ -151,7 +153,8 @@ def ladder_decision(results: Sequence[RungResult], measure: str, method: str, *,
     """Which rung was kept, and what the others gave."""
     winner = [result for result in results if result.kept][-1]
     evidence: Mapping[str, Any] = {result.rung.name: {measure: result.score, "reason": result.reason} for result in results}
-    reason = "asked for" if method != "auto" else f"best on validation ({measure} {winner.score:.2%}); {winner.reason}"
+    score = f"{measure_title(measure)} {format_score(measure, winner.score)}"
+    reason = "asked for" if method != "auto" else f"best on validation ({score}); {winner.reason}"
     decision = Decision(name="method", value=winner.rung.name, reason=reason, evidence=evidence, override="--method NAME")
     observer.decided(decision)
     return decision

@@ -17,7 +17,7 @@ from luthier.core.progress import Observer
 from luthier.core.rows import RowBuffer, by_slices, slices_of
 from luthier.core.storage import format_bytes
 from luthier.errors import ResourceError
-from luthier.evaluation.display import format_score
+from luthier.evaluation.display import format_score, measure_title
 from luthier.evaluation.records import Predictions
 from luthier.features.passes import Features, PassSettings, compute_features, plan_boundary, to_device
 from luthier.features.probe import PENALTIES, Probe, fit_probe
@@ -87,7 +87,8 @@ def measure_before(
     test["probe"] = _predicted(prepared, chosen, probe, features, "test")
     validation = _predicted(prepared, chosen, probe, features, "validation")
     measure = task.primary_measure
-    observer.note(f"probe: {measure} {format_score(measure, score_of(validation, measure))} on validation")
+    said = f"{measure_title(measure)} {format_score(measure, score_of(validation, measure))}"
+    observer.note(f"probe: {said} on validation")
     return Before(features=features, probe=probe, test=test, validation=validation, cost=cost, decisions=[decision])
 
 

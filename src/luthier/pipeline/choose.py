@@ -15,7 +15,7 @@ from luthier.core.names import count_of
 from luthier.core.progress import Observer
 from luthier.core.seat import Seat, taken_seat
 from luthier.data.dataset import EXAMPLE_ID, PARTS, Dataset
-from luthier.data.keys import missing_cells
+from luthier.data.targets import missing_targets
 from luthier.errors import DataError, ModelError, SpecError, raise_together
 from luthier.models.backbone import Backbone
 from luthier.models.load import choose_attention, load_backbone
@@ -224,7 +224,7 @@ def scored_rows(prepared: Prepared) -> tuple["pa.Table", dict[str, Int[np.ndarra
         DataError: nothing is left of a part.
     """
     dataset = prepared.dataset
-    usable = ~missing_cells(dataset.column("target"))
+    usable = ~missing_targets(dataset)
     for finding in prepared.findings:
         if finding.evidence.get("excluded_from_scoring"):
             usable[finding.rows] = False
@@ -238,7 +238,7 @@ def _nothing_left(dataset: Dataset, part: str) -> DataError:
     count = count_of(len(dataset.parts[part]), "row")
     column = dataset.schema.roles["target"]
     return DataError(
-        f"The {part} part of {dataset.name} has no row with a label in '{column}' and an input that can be read "
+        f"The {part} part of {dataset.name} has no row with an answer in '{column}' and an input that can be read "
         f"({count} in all).",
         remedy=f"give another file with --{part}, or leave it out: it is then cut from the rest (--split 80/10/10)",
     )

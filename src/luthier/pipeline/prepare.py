@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from luthier.core.decision import Decision
 from luthier.core.names import count_of
@@ -19,8 +20,11 @@ from luthier.data.dataset import PARTS, Dataset
 from luthier.data.findings import Finding
 from luthier.data.infer import infer_schema
 from luthier.data.keys import input_keys
+from luthier.data.lists import split_cells
 from luthier.data.load import load_source
+from luthier.data.schema import Kind
 from luthier.data.split import Split, parse_fractions, split
+from luthier.errors import SpecError
 from luthier.pipeline.records import CheckResult
 from luthier.spec import TuneSpec, refuse_search
 from luthier.tasks import choose_task
@@ -61,10 +65,31 @@ def load(spec: TuneSpec, *, require_target: bool = True) -> Loaded:
     source = load_source(spec.sources, spec.data)
     schema, decisions = infer_schema(source.table, spec.data, name=source.name, require_target=require_target)
     dataset = Dataset(name=source.name, table=source.table, schema=schema, parts=source.parts, files=source.files)
+    if spec.data.label_delimiter is not None:
+        dataset = with_label_lists(dataset, spec.data.label_delimiter)
     dataset, sampled = _sample(dataset, spec)
     return Loaded(
         dataset=dataset, decisions=[*source.decisions, *decisions, *sampled], findings=source.findings, root=source.root
     )
+
+
+def with_label_lists(dataset: Dataset, delimiter: str) -> Dataset:
+    """The target's cells as lists of labels, where a delimiter stands between these.
+
+    Raises:
+        SpecError: no cell holds the delimiter.
+    """
+    name = dataset.schema.roles.get("target")
+    if name is None:
+        return dataset
+    column = dataset.table.column(name).cast(pa.string())
+    if not any(delimiter in cell for cell in column.drop_null().to_pylist()):
+        example = next(iter(column.drop_null().to_pylist()), "")
+        problem = f"--label-delimiter is '{delimiter}', which no cell of '{name}' holds; the first is '{example[:60]}'."
+        raise SpecError(problem, remedy="leave --label-delimiter out, or name what stands between the labels")
+    table = dataset.table.set_column(dataset.table.column_names.index(name), name, split_cells(column, delimiter))
+    columns = tuple(replace(item, kind=Kind.LIST) if item.name == name else item for item in dataset.schema.columns)
+    return replace(dataset, table=table, schema=replace(dataset.schema, columns=columns))
 
 
 def check(spec: TuneSpec, *, fast: bool = False, observer: Observer | None = None) -> CheckResult:
@@ -96,6 +121,7 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
     dataset = loaded.dataset
     observer.note(f"{count_of(dataset.table.num_rows, 'row')}, {count_of(len(dataset.schema.columns), 'column')}")
     task, chosen = choose_task(dataset.schema, name=spec.task)
+    dataset = replace(dataset, schema=replace(dataset.schema, answer_kind=task.answer_kind))
     for decision in [*loaded.decisions, chosen]:
         observer.decided(decision)
 

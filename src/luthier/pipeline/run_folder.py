@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -29,6 +30,9 @@ from luthier.core.storage import (
 from luthier.data.clean import Removal
 from luthier.data.dataset import EXAMPLE_ID, PARTS, Dataset
 from luthier.data.findings import Finding
+from luthier.data.keys import answer_kind
+from luthier.data.lists import label_set
+from luthier.data.targets import target_values
 from luthier.errors import UsageError
 from luthier.spec import TuneSpec, load_spec
 
@@ -241,24 +245,42 @@ def empty(path: Path) -> None:
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
-    """Files, columns, roles, sizes of the parts, rows of each class in each part."""
-    counts: dict[str, dict[str, int]] = {}
-    target = dataset.schema.roles.get("target")
-    for part in PARTS:
-        if target is None or part not in dataset.parts:
-            continue
-        values = dataset.table.column(target).take(dataset.parts[part]).value_counts().to_pylist()
-        for entry in values:
-            label = "" if entry["values"] is None else str(entry["values"]).strip()
-            counts.setdefault(label, {})[part] = counts.get(label, {}).get(part, 0) + entry["counts"]
+    """Files, columns, roles, sizes of the parts; rows of each label in each part, or what the numbers there are like."""
+    kind = answer_kind(dataset)
     return {
         "name": dataset.name,
         "files": list(dataset.files),
         "columns": to_plain(dataset.schema.columns),
         "roles": dict(dataset.schema.roles),
         "parts": {name: len(rows) for name, rows in dataset.parts.items()},
-        "class_counts": dict(sorted(counts.items())),
+        "class_counts": _class_counts(dataset) if kind in ("label", "labels") else {},
+        "numbers": _spread_of_numbers(dataset) if kind == "number" else {},
     }
+
+
+def _class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """Label -> part -> rows; a row of several labels counts for each, one without any for the empty label."""
+    counts: dict[str, dict[str, int]] = {}
+    column = dataset.column("target")
+    for part in (part for part in PARTS if part in dataset.parts):
+        for entry in column.take(dataset.parts[part]).value_counts().to_pylist():
+            found = [str(entry["values"] or "").strip()] if answer_kind(dataset) == "label" else label_set(entry["values"])
+            for label in found or [""]:
+                counts.setdefault(label, {})[part] = counts.get(label, {}).get(part, 0) + entry["counts"]
+    return dict(sorted(counts.items()))
+
+
+def _spread_of_numbers(dataset: Dataset) -> dict[str, dict[str, float]]:
+    """Part -> smallest, middle, mean and largest number."""
+    numbers = target_values(dataset)
+    found = {}
+    for part in (part for part in PARTS if part in dataset.parts):
+        own = numbers[dataset.parts[part]]
+        own = own[np.isfinite(own)]
+        if len(own):
+            low, middle, high = np.quantile(own, [0, 0.5, 1]).tolist()
+            found[part] = {"low": low, "median": middle, "mean": float(own.mean()), "high": high}
+    return found
 
 
 def _plain_finding(finding: Finding, ids: pa.ChunkedArray) -> dict[str, Any]:

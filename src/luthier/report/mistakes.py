@@ -1,4 +1,4 @@
-"""Where the model was wrong: the most confident wrong answers, and the confusion matrix cut to a size one can read."""
+"""Where the model was wrong: the worst answers, and the confusion matrix cut to a size one can read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from luthier.evaluation.records import Predictions
+
 MOST_MISTAKES = 12
 MOST_LABELS = 14
 ALL_OTHERS = "all others"
+NO_LABEL = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +22,7 @@ class Mistake:
     Attributes:
         confidence: Probability the model gave to its answer; None where it gives none.
         target_confidence: Probability it gave to the right label; None where it does not know that label.
+        note: What is wrong with it, where that is not plain to see.
     """
 
     example_id: str
@@ -26,6 +30,7 @@ class Mistake:
     prediction: str
     confidence: float | None = None
     target_confidence: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,27 +49,42 @@ class HeatMap:
 
 
 def read_mistakes(path: Path, *, most: int = MOST_MISTAKES) -> tuple[Mistake, ...]:
-    """The most confident wrong answers of the tuned model; in the file's order where it holds no probabilities."""
+    """The worst answers of the tuned model.
+
+    Of labels the most confident wrong ones, of several labels those with most of them wrong, of numbers those farthest off; of
+    any other kind the wrong ones in the file's order.
+    """
     if not path.is_file():
         return ()
-    import pyarrow.compute as pc
-
     from luthier.evaluation.predictions import read_predictions
 
     tuned = read_predictions(path)["tuned"]
     if not {"example_id", "target", "prediction"} <= set(tuned.table.column_names):
         return ()
-    wrong = tuned.table.filter(pc.not_equal(tuned.table["target"], tuned.table["prediction"]))
+    worst = {"labels": _worst_sets, "number": _farthest_numbers}.get(tuned.answer_kind, _most_confident)
+    return tuple(worst(tuned, most))
+
+
+def _most_confident(tuned: Predictions, most: int) -> list[Mistake]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    targets, answers = tuned.table["target"], tuned.table["prediction"]
+    if pa.types.is_nested(targets.type):
+        pairs = zip(targets.to_pylist(), answers.to_pylist(), strict=True)
+        wrong = tuned.table.filter(pa.array([target != answer for target, answer in pairs], pa.bool_()))
+    else:
+        wrong = tuned.table.filter(pc.not_equal(targets, answers))
     places = {label: place for place, label in enumerate(tuned.labels)}
     mistakes = [_mistake(row, places) for row in wrong.to_pylist()]
     mistakes.sort(key=lambda mistake: -(mistake.confidence or 0))
-    return tuple(mistakes[:most])
+    return mistakes[:most]
 
 
 def _mistake(row: dict[str, object], places: dict[str, int]) -> Mistake:
-    target, prediction = str(row["target"]), str(row["prediction"])
+    target, prediction = _shown(row["target"]), _shown(row["prediction"])
     probs = row.get("probs")
-    known = dict(zip(places, probs, strict=True)) if isinstance(probs, list) else {}
+    known = dict(zip(places, probs, strict=True)) if isinstance(probs, list) and places else {}
     return Mistake(
         example_id=str(row["example_id"]),
         target=target,
@@ -72,6 +92,56 @@ def _mistake(row: dict[str, object], places: dict[str, int]) -> Mistake:
         confidence=known.get(prediction),
         target_confidence=known.get(target),
     )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or NO_LABEL
+    return NO_LABEL if value is None else str(value)
+
+
+def _worst_sets(tuned: Predictions, most: int) -> list[Mistake]:
+    """Those whose probabilities are farthest from the truth, of the sets that are not right."""
+    from luthier.evaluation.label_sets import label_matrix
+    from luthier.evaluation.predictions import prob_matrix
+
+    true, given = (label_matrix(tuned, column) for column in ("target", "prediction"))
+    distance = np.abs(true[:, :-1] - prob_matrix(tuned)).sum(axis=1) + true[:, -1]
+    wrong = np.flatnonzero((true != given).any(axis=1))
+    rows = wrong[np.argsort(-distance[wrong], kind="stable")][:most]
+    mistakes = []
+    for row in tuned.table.take(rows).to_pylist():
+        missed = [label for label in row["target"] if label not in row["prediction"]]
+        wrongly = [label for label in row["prediction"] if label not in row["target"]]
+        parts = [f"missed {', '.join(missed)}"] * bool(missed) + [f"wrongly gave {', '.join(wrongly)}"] * bool(wrongly)
+        mistakes.append(
+            Mistake(
+                example_id=row["example_id"],
+                target=_shown(row["target"]),
+                prediction=_shown(row["prediction"]),
+                note="; ".join(parts),
+            )
+        )
+    return mistakes
+
+
+def _farthest_numbers(tuned: Predictions, most: int) -> list[Mistake]:
+    from luthier.evaluation.display import format_number
+    from luthier.evaluation.numbers import answered_numbers, target_numbers
+
+    targets, answers = target_numbers(tuned), answered_numbers(tuned)
+    rows = np.argsort(-np.abs(answers - targets), kind="stable")[:most]
+    ids = tuned.table["example_id"].take(rows).to_pylist()
+    return [
+        Mistake(
+            example_id=name,
+            target=format_number(targets[row]),
+            prediction=format_number(answers[row]),
+            note=f"{format_number(abs(answers[row] - targets[row]))} too {'high' if answers[row] > targets[row] else 'low'}",
+        )
+        for name, row in zip(ids, rows, strict=True)
+        if answers[row] != targets[row]
+    ]
 
 
 def heat_map(confusion: Sequence[Sequence[int]], labels: Sequence[str], *, most: int = MOST_LABELS) -> HeatMap:

@@ -54,7 +54,8 @@ class DataFacts:
         columns: As in `data.schema.Column`, in plain form.
         roles: Role -> column.
         parts: Part -> number of examples.
-        class_counts: Label -> part -> number of examples.
+        class_counts: Label -> part -> number of examples; an example of several labels counts for each.
+        numbers: Where examples have numbers: part -> `low`, `median`, `mean`, `high`.
     """
 
     name: str = ""
@@ -63,6 +64,7 @@ class DataFacts:
     roles: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, int] = field(default_factory=dict)
     class_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    numbers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ How many digits a number has is decided in `evaluation.display`, for the termina
 """
 
 import math
+from collections.abc import Mapping
 
 from luthier.evaluation.display import format_difference, format_p, format_score, format_seconds, measure_title
 from luthier.evaluation.records import Interval
@@ -12,6 +13,8 @@ from luthier.evaluation.records import Interval
 NBSP = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 
+Described = Mapping[str, tuple[str, str]]
+NOTHING: Described = {}
 MODELS = {
     "majority": ("Most frequent label", "Always gives the label that is most common in training."),
     "classic": ("Classic model", "A simple method without a neural network, trained on the same examples."),
@@ -35,6 +38,16 @@ MEANINGS = {
     "log_loss": "the penalty for confident wrong answers; lower is better",
     "brier": "the squared error of the probabilities; lower is better",
     "roc_auc": "how well the probabilities rank right labels above wrong ones; 1 is perfect",
+    "micro_f1": "the balance of labels given in vain and labels missed, over all labels together",
+    "micro_precision": "of the labels given, the share that is right",
+    "micro_recall": "of the labels there are, the share that is given",
+    "subset_accuracy": "the share of test examples whose labels are all right, and none missed",
+    "mean_average_precision": "how well each label's examples rank above the others; 1 is perfect",
+    "mae": "how far an answer is from the truth on average; lower is better",
+    "rmse": "the same, with large errors counting more; lower is better",
+    "r2": "the share of the differences between examples that is explained; 1 is perfect, 0 is the mean for everyone",
+    "pearson": "how closely answers and truth lie on a line; 1 is perfect, 0 is no connection",
+    "spearman": "how well the order of the answers is that of the truth; 1 is perfect, 0 is no connection",
     "mcc": "agreement beyond chance; 1 is perfect, 0 is guessing",
 }
 NOUNS = {
@@ -46,24 +59,31 @@ NOUNS = {
 }
 
 
-def model_name(name: str) -> str:
-    """What a model is called in the report."""
-    return MODELS[name][0] if name in MODELS else name
+def model_name(name: str, described: Described = NOTHING) -> str:
+    """What a model is called in the report.
+
+    Args:
+        name: Of the model.
+        described: By model: its title and what it does, where the task says so (`Metrics.described`).
+    """
+    return described[name][0] if name in described else MODELS[name][0] if name in MODELS else name
 
 
-def model_meaning(name: str) -> str:
+def model_meaning(name: str, described: Described = NOTHING) -> str:
     """What a model is, in a sentence."""
-    return MODELS[name][1] if name in MODELS else ""
+    return described[name][1] if name in described else MODELS[name][1] if name in MODELS else ""
 
 
-def model_noun(name: str) -> str:
+def model_noun(name: str, described: Described = NOTHING) -> str:
     """What a model is called inside a sentence, after "the".
 
     Example:
-        >>> model_noun("classic"), model_noun("probe")
-        ('classic model', 'probe')
+        >>> model_noun("classic"), model_noun("probe"), model_noun("majority", {"majority": ("Mean of train", "")})
+        ('classic model', 'probe', 'mean of train')
     """
-    return NOUNS.get(name, name)
+    title = model_name(name, described)
+    is_usual = name not in described or title == MODELS.get(name, ("",))[0]
+    return NOUNS.get(name, name) if is_usual else title[:1].lower() + title[1:]
 
 
 def measure_name(name: str) -> str:

@@ -117,11 +117,15 @@ class Baseline:
         name: `majority`, `classic` or `pretrained`.
         needs_features: Whether it is given pooled features of the pre-trained model.
         fit_predict: (train, others, state, seed) -> what `Task.merge` gives for the others.
+        title: What it is called in the report, where that is not what it is for one label.
+        about: What it does, in a sentence, for the report.
     """
 
     name: str
     needs_features: bool
     fit_predict: Callable[[Sample, Sample, TaskState, int], Float[np.ndarray, "N K"]]
+    title: str = ""
+    about: str = ""
 
 
 class Task(Protocol):
@@ -143,6 +147,8 @@ class Task(Protocol):
             than a pooled vector: then the ladder's first rung trains the head alone.
         example: A row as one writes it in Python, for the model card.
         unknown_means: Why a row of train may have no target that can be learnt (see `known`), for people.
+        answer_kind: Of the target column: one `label`, a list of `labels`, or a `number`; or a name of the task's own. The
+            checks and splits of the data, measures and the card go by it.
         has_classes: Whether each unit has one label, an index into `TaskState.labels`: what class weights, balanced sampling,
             mixup and other losses are made for.
     """
@@ -155,6 +161,7 @@ class Task(Protocol):
     baselines: Sequence[Baseline]
     absent: Mapping[str, str]
     probe: ProbeLoss | None
+    answer_kind: str
     has_classes: bool
     example: str
     unknown_means: str

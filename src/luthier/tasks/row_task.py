@@ -89,6 +89,11 @@ class RowTask:
         return self.answer.probe
 
     @property
+    def answer_kind(self) -> str:
+        """Of the answer."""
+        return self.answer.kind
+
+    @property
     def has_classes(self) -> bool:
         """Of the answer."""
         return self.answer.has_classes
@@ -107,7 +112,13 @@ class RowTask:
             ("pretrained", self._nearest),
         )
         return [
-            Baseline(name=name, needs_features=name == "pretrained", fit_predict=function)
+            Baseline(
+                name=name,
+                needs_features=name == "pretrained",
+                fit_predict=function,
+                title=self.answer.baselines[name][0],
+                about=self.answer.baselines[name][1].format(features=self.reading.classic),
+            )
             for name, function in made
             if name not in self.absent
         ]

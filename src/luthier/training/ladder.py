@@ -24,6 +24,7 @@ from luthier.core.storage import format_bytes
 from luthier.errors import DivergedError
 from luthier.evaluation.bootstrap import summed_stats
 from luthier.evaluation.compare import paired_standard_error
+from luthier.evaluation.display import format_difference, format_score, measure_title
 from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import Predictions
 from luthier.features.probe import LinearLayer, Probe
@@ -254,8 +255,9 @@ def _try(model: TunedModel, rung: Rung, best: RungResult | None, bench: Workbenc
     if rung.name in bench.opening.settled:
         more["memory"] = bench.opening.memory_of(rung, settings.device)
     bench.record({**_finished(rung, result_score, difference, error, kept, reason, done), **more})
-    shown = "" if difference is None else f" ({difference:+.2%})"
-    bench.observer.note(f"{rung.name}: {bench.measure} {result_score:.2%} on validation{shown}; {reason}")
+    shown = "" if difference is None else f" ({format_difference(bench.measure, difference)})"
+    said = f"{measure_title(bench.measure)} {format_score(bench.measure, result_score)}"
+    bench.observer.note(f"{rung.name}: {said} on validation{shown}; {reason}")
     result = RungResult(
         rung=rung,
         score=result_score,
@@ -286,13 +288,13 @@ def _judge(
     if best is None:
         return True, "the first rung", None
     error = paired_standard_error(predictions, best.predictions, MEASURES[measure])
-    gain = gain_of(score, best.score, measure)
+    gain, shown = gain_of(score, best.score, measure), format_difference(measure, error, unit=True).lstrip("+")
     if always_keep:
         return True, "kept: this method was asked for", error
     if gain > error:
-        return True, f"kept: the gain over {best.rung.name} is more than one standard error ({error:.2%})", error
+        return True, f"kept: the gain over {best.rung.name} is more than one standard error ({shown})", error
     if gain > 0:
-        return False, f"not kept: within one standard error ({error:.2%}) of {best.rung.name}, which is cheaper", error
+        return False, f"not kept: within one standard error ({shown}) of {best.rung.name}, which is cheaper", error
     return False, f"not kept: no gain over {best.rung.name}", error
 
 

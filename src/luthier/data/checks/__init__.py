@@ -18,6 +18,8 @@ CHECKS: Family[Check] = Family(
         "audio": "luthier.data.checks.audio:CHECK",
         "overlap": "luthier.data.checks.overlap:CHECK",
         "classes": "luthier.data.checks.classes:CHECK",
+        "label-sets": "luthier.data.checks.label_sets:CHECK",
+        "numbers": "luthier.data.checks.numbers:CHECK",
         "conflicts": "luthier.data.checks.conflicts:CHECK",
         "leak": "luthier.data.checks.leak:CHECK",
         "duplicates": "luthier.data.checks.duplicates:CHECK",

@@ -6,7 +6,7 @@ from luthier.core.names import count_of
 from luthier.data.checks.check import Check
 from luthier.data.dataset import Dataset, Rows
 from luthier.data.findings import Action, Finding
-from luthier.data.keys import FILE_ROLES, INPUT_ROLES, missing_cells, missing_inputs
+from luthier.data.keys import FILE_ROLES, INPUT_ROLES, answer_kind, missing_cells, missing_inputs
 from luthier.data.wording import name_rows, share_of
 
 NAME = "missing"
@@ -101,6 +101,8 @@ def _missing_targets(dataset: Dataset, part: str, *, rows: Rows, unlabelled: Row
                 part=part,
             )
         ]
+    if answer_kind(dataset) == "labels":
+        return [_none_of_them(dataset, part, rows=unlabelled, whole=whole)] if len(unlabelled) else []
     if part == "test" and len(unlabelled):
         return [_unscored(dataset, unlabelled, whole=whole)]
     if not len(rows):
@@ -119,6 +121,21 @@ def _missing_targets(dataset: Dataset, part: str, *, rows: Rows, unlabelled: Row
             by_default=True,
         )
     ]
+
+
+def _none_of_them(dataset: Dataset, part: str, *, rows: Rows, whole: int) -> Finding:
+    """Where an answer is any number of labels, no label is an answer."""
+    column = dataset.schema.roles["target"]
+    return Finding(
+        check=NAME,
+        severity="info",
+        problem=f"{_some(rows, whole, part=part)} without a list in the target column '{column}': they count as examples of "
+        f"none of the labels. {name_rows(dataset, rows)}",
+        remedy="nothing to do, if that is what it means; else leave these rows out of the file",
+        count=len(rows),
+        rows=rows,
+        part=part,
+    )
 
 
 def _unscored(dataset: Dataset, rows: Rows, *, whole: int) -> Finding:

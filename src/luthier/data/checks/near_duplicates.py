@@ -9,7 +9,7 @@ from luthier.data.checks.minhash import THRESHOLD, Pairs, find_near_pairs
 from luthier.data.checks.overlap import PAIRS
 from luthier.data.dataset import Dataset, Rows
 from luthier.data.findings import Action, Finding
-from luthier.data.keys import Keys, has_labels, input_keys, label_codes, link_keys, remember_last
+from luthier.data.keys import Keys, answer_kind, input_keys, label_codes, link_keys, remember_last
 from luthier.data.wording import name_rows, share_of
 
 NAME = "near-duplicates"
@@ -124,7 +124,7 @@ def _within(dataset: Dataset, keys: Keys, *, pairs: Pairs, part: str, rows: Rows
 
 
 def _differently_labelled(dataset: Dataset, pairs: Int64[np.ndarray, "pairs 2"]) -> int:
-    if not has_labels(dataset):
+    if answer_kind(dataset) not in ("label", "labels"):
         return 0
     codes = label_codes(dataset).codes[pairs]
     return int(((codes >= 0).all(axis=1) & (codes[:, 0] != codes[:, 1])).sum())

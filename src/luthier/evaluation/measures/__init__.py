@@ -1,7 +1,7 @@
 """The family of measures. Those that are functions of sums (`Measure`) come with their per-example statistics, so that
 intervals and tests are right; those that are not (`IndexedMeasure`) are computed anew for each resample.
 
-With one label per example micro-averaged precision, recall and F1 all equal the accuracy; they have no name of their own.
+With one label per example micro-averaged precision, recall and F1 all equal the accuracy; they are for several labels.
 """
 
 from luthier.core.family import Family
@@ -18,10 +18,20 @@ MEASURES: Family[AnyMeasure] = Family(
         "macro_precision": "luthier.evaluation.measures.class_counts:MACRO_PRECISION",
         "macro_recall": "luthier.evaluation.measures.class_counts:MACRO_RECALL",
         "weighted_f1": "luthier.evaluation.measures.class_counts:WEIGHTED_F1",
+        "micro_f1": "luthier.evaluation.measures.class_counts:MICRO_F1",
+        "micro_precision": "luthier.evaluation.measures.class_counts:MICRO_PRECISION",
+        "micro_recall": "luthier.evaluation.measures.class_counts:MICRO_RECALL",
+        "subset_accuracy": "luthier.evaluation.measures.accuracy:SUBSET_ACCURACY",
+        "mean_average_precision": "luthier.evaluation.measures.ranking:MEAN_AVERAGE_PRECISION",
         "mcc": "luthier.evaluation.measures.class_counts:MCC",
         "log_loss": "luthier.evaluation.measures.probability:LOG_LOSS",
         "brier": "luthier.evaluation.measures.probability:BRIER",
         "roc_auc": "luthier.evaluation.measures.ranking:ROC_AUC",
+        "mae": "luthier.evaluation.measures.errors_of_numbers:MAE",
+        "rmse": "luthier.evaluation.measures.errors_of_numbers:RMSE",
+        "r2": "luthier.evaluation.measures.errors_of_numbers:R2",
+        "pearson": "luthier.evaluation.measures.errors_of_numbers:PEARSON",
+        "spearman": "luthier.evaluation.measures.rank_correlation:SPEARMAN",
         "expected_calibration_error": "luthier.evaluation.measures.calibration_error:EXPECTED_CALIBRATION_ERROR",
     },
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from luthier.evaluation.label_sets import label_matrix
 from luthier.evaluation.predictions import UNSEEN, prediction_indices, prob_matrix, target_indices
 from luthier.evaluation.records import Direction, Predictions
 
@@ -46,5 +47,11 @@ def _is_among_first_three(predictions: Predictions) -> Bool[np.ndarray, " N"]:
     return np.asarray((ahead.sum(axis=1) < 3) & (targets != UNSEEN))
 
 
+def _is_whole_set_right(predictions: Predictions) -> Bool[np.ndarray, " N"]:
+    actual, given = (label_matrix(predictions, column) for column in ("target", "prediction"))
+    return np.asarray((actual == given).all(axis=1))
+
+
 ACCURACY = Proportion(name="accuracy", is_right=_is_predicted)
 TOP_3_ACCURACY = Proportion(name="top_3_accuracy", is_right=_is_among_first_three)
+SUBSET_ACCURACY = Proportion(name="subset_accuracy", is_right=_is_whole_set_right)

@@ -2,7 +2,7 @@
 
 The classes of an average are those that occur among the targets or the predictions of the examples scored, and 0 / 0 is 0:
 scikit-learn's definition with `zero_division=0`. Targets that are no label of the model form one further class, which is
-never predicted.
+never predicted. An example may have one label, or any number of them; the counts mean the same.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from luthier.evaluation.label_sets import label_matrix
 from luthier.evaluation.predictions import prediction_indices, target_indices
 from luthier.evaluation.records import Direction, Predictions
 
@@ -66,7 +67,10 @@ class ClassCountMeasure:
 
 
 def class_count_stats(predictions: Predictions) -> Float[np.ndarray, "N k"]:
-    """Indicators of each example: right (by class), predicted class, actual class."""
+    """Counts of each example: right (by class), predicted classes, actual classes."""
+    if predictions.answer_kind == "labels":
+        actual, given = (label_matrix(predictions, column) for column in ("target", "prediction"))
+        return np.concatenate([np.minimum(actual, given), given, actual], axis=1)
     targets, predicted = target_indices(predictions), prediction_indices(predictions)
     rows = np.arange(len(targets))
     # Index -1, the target that is no label, falls on the last of the C + 1 places by itself.
@@ -83,6 +87,19 @@ def _ratio(top: Float[np.ndarray, "*S"], bottom: Float[np.ndarray, "*S"]) -> Flo
 
 def _weighted_f1(counts: ClassCounts) -> Float[np.ndarray, "*S"]:
     return _ratio((counts.f1() * counts.actual).sum(axis=-1), counts.actual.sum(axis=-1))
+
+
+def _micro_precision(counts: ClassCounts) -> Float[np.ndarray, "*S"]:
+    return _ratio(counts.right.sum(axis=-1), counts.predicted.sum(axis=-1))
+
+
+def _micro_recall(counts: ClassCounts) -> Float[np.ndarray, "*S"]:
+    return _ratio(counts.right.sum(axis=-1), counts.actual.sum(axis=-1))
+
+
+def _micro_f1(counts: ClassCounts) -> Float[np.ndarray, "*S"]:
+    """Of all labels given and all labels there are, whichever they are."""
+    return _ratio(2 * counts.right.sum(axis=-1), (counts.predicted + counts.actual).sum(axis=-1))
 
 
 def _mcc(counts: ClassCounts) -> Float[np.ndarray, "*S"]:
@@ -102,3 +119,6 @@ MACRO_PRECISION = ClassCountMeasure(name="macro_precision", of_counts=lambda cou
 MACRO_RECALL = ClassCountMeasure(name="macro_recall", of_counts=lambda counts: counts.macro(counts.recall()))
 WEIGHTED_F1 = ClassCountMeasure(name="weighted_f1", of_counts=_weighted_f1)
 MCC = ClassCountMeasure(name="mcc", of_counts=_mcc)
+MICRO_F1 = ClassCountMeasure(name="micro_f1", of_counts=_micro_f1)
+MICRO_PRECISION = ClassCountMeasure(name="micro_precision", of_counts=_micro_precision)
+MICRO_RECALL = ClassCountMeasure(name="micro_recall", of_counts=_micro_recall)

@@ -1,8 +1,11 @@
-"""How well the probabilities rank the examples; does not decompose into sums, so each resample sorts anew."""
+"""How well the probabilities rank the examples; does not decompose into sums of the examples."""
+
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from luthier.evaluation.label_sets import label_matrix
 from luthier.evaluation.predictions import prob_matrix, target_indices
 from luthier.evaluation.records import Direction, Predictions
 
@@ -39,3 +42,51 @@ def area_under_curve(scores: Float[np.ndarray, " N"], positive: Bool[np.ndarray,
 
 
 ROC_AUC = RocAuc()
+
+
+class MeanAveragePrecision:
+    """Average precision of each label, mean over the labels that some example has; 0 if none has any.
+
+    The average precision of a label is the precision at each place of the ranking where one of its examples stands, averaged
+    over them; examples of equal probability share a place. Where several labels of an example are possible.
+
+    Cost: sorts N probabilities per label once; a resample costs two sums over them.
+    Source: Manning et al., Introduction to Information Retrieval, 2008, section 8.4; ties as in scikit-learn.
+    """
+
+    name = "mean_average_precision"
+    direction: Direction = "higher"
+
+    def value_of(self, predictions: Predictions, indices: Int[np.ndarray, " n"]) -> float:
+        """The mean for the examples at `indices`."""
+        return self.prepare(predictions)(np.bincount(indices, minlength=predictions.table.num_rows).astype(np.float64))
+
+    def prepare(self, predictions: Predictions) -> Callable[[Float[np.ndarray, " N"]], float]:
+        """From how often each example counts to the mean."""
+        has_label, probs = label_matrix(predictions, "target")[:, :-1] > 0, prob_matrix(predictions)
+        order = np.argsort(-probs, axis=0, kind="stable")
+        ranked, positive = np.take_along_axis(probs, order, axis=0), np.take_along_axis(has_label, order, axis=0)
+        last = _last_of_equals(ranked)
+
+        def mean(weights: Float[np.ndarray, " N"]) -> float:
+            counts = weights[order]
+            hits = counts * positive
+            passed, found = np.cumsum(counts, axis=0), np.cumsum(hits, axis=0)
+            precision = np.take_along_axis(found, last, axis=0) / np.maximum(np.take_along_axis(passed, last, axis=0), 1)
+            there = found[-1] > 0
+            averages = (hits * precision).sum(axis=0)[there] / found[-1][there]
+            return float(averages.mean()) if there.any() else 0.0
+
+        return mean
+
+
+def _last_of_equals(ranked: Float[np.ndarray, "N C"]) -> Int[np.ndarray, "N C"]:
+    """For each place of each ranked column, the last place with the same value."""
+    size = len(ranked)
+    ends = np.ones(ranked.shape, dtype=bool)
+    ends[:-1] = ranked[:-1] != ranked[1:]
+    places = np.where(ends, np.arange(size)[:, None], size)
+    return np.asarray(np.minimum.accumulate(places[::-1], axis=0)[::-1])
+
+
+MEAN_AVERAGE_PRECISION = MeanAveragePrecision()

@@ -9,16 +9,18 @@ from luthier.report.records import RunRecords
 from luthier.report.section import Section
 
 
-def build_calibration(run: RunRecords) -> Section:
-    """The reliability curve, and what it means in words."""
+def build_calibration(run: RunRecords) -> Section | None:
+    """The reliability curve, and what it means in words; nothing for answers that come without a confidence."""
     by_model: Mapping[str, Any] = run.metrics.calibration
+    if not by_model and run.metrics.answer_kind != "label":
+        return None
     tuned = by_model.get("tuned") or {}
     points = curve_points(tuned)
     error, temperature = tuned.get("expected_calibration_error"), tuned.get("best_temperature")
     facts = {
         "sentence": error_in_words(error, points),
         "errors": [
-            (wording.model_name(name), wording.percent(by_model[name].get("expected_calibration_error")))
+            (wording.model_name(name, run.metrics.described), wording.percent(by_model[name].get("expected_calibration_error")))
             for name in ("pretrained", "probe", "tuned")
             if name in by_model
         ],

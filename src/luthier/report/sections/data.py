@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from luthier.core.records import to_json
+from luthier.evaluation.display import format_number
 from luthier.report import wording
 from luthier.report.records import DataFacts, ReportedFinding, RunRecords
 from luthier.report.section import Section
 
 MOST_LABELS = 20
 MOST_EXAMPLES = 3
+NO_LABEL = "(none)"
 SEVERITIES = {"error": "Serious", "warning": "Worth a look", "info": "For information"}
 
 
@@ -37,6 +39,10 @@ def build_data(run: RunRecords) -> Section:
         "removals": [(item, "" if item.reason in problems else item.reason) for item in run.removals],
         "role_of": {column: role.replace("_", " ") for role, column in run.data.roles.items()},
         "balance": balance(bars),
+        "numbers": [
+            (part, [format_number(spread[name]) for name in ("low", "median", "mean", "high")])
+            for part, spread in run.data.numbers.items()
+        ],
     }
     return Section(title="The data", template="data.html", facts=facts)
 
@@ -47,7 +53,7 @@ def label_bars(data: DataFacts) -> list[LabelBar]:
     longest = max(totals.values(), default=0) or 1
     return [
         LabelBar(
-            label=label,
+            label=label or NO_LABEL,
             total=totals[label],
             pieces=tuple((part, count, round(100 * count / longest, 2)) for part, count in data.class_counts[label].items()),
         )

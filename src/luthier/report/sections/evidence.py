@@ -53,7 +53,7 @@ def build_evidence(run: RunRecords) -> Section:
         "meaning": wording.measure_meaning(measure),
         "rows": rows,
         "ticks": [(axis.place(tick), wording.score(measure, tick).replace(".0", "")) for tick in axis.ticks],
-        "absent": [(wording.model_name(name), reason) for name, reason in _in_order(metrics.absent)],
+        "absent": [(wording.model_name(name, metrics.described), reason) for name, reason in _in_order(metrics.absent)],
         "others": _other_measures(metrics, best_first),
         "tests": sorted({item.test for item in metrics.comparisons}),
         "retained": _retained(metrics),
@@ -73,8 +73,8 @@ def _row(metrics: Metrics, name: str, axis: Axis) -> CardRow:
     cost = metrics.cost.get(name)
     return CardRow(
         name=name,
-        title=wording.model_name(name),
-        meaning=wording.model_meaning(name),
+        title=wording.model_name(name, metrics.described),
+        meaning=wording.model_meaning(name, metrics.described),
         score=wording.score(measure, interval.value),
         range=wording.score_range(measure, interval),
         low=axis.place(interval.low),
@@ -100,7 +100,7 @@ def _other_measures(metrics: Metrics, models: list[str]) -> dict[str, Any]:
     measures = list(dict.fromkeys(name for scores in metrics.test.values() for name in scores))
     rows = [
         (
-            wording.model_name(model),
+            wording.model_name(model, metrics.described),
             [
                 (wording.score(name, scores[name].value), wording.score_range(name, scores[name]))
                 if name in scores
@@ -118,7 +118,7 @@ def _retained(metrics: Metrics) -> list[tuple[str, str, str, str]]:
     """What the models can still do of what they could before: (model, measure, score, interval)."""
     return [
         (
-            wording.model_name(model),
+            wording.model_name(model, metrics.described),
             wording.measure_name(name),
             wording.score(name, item.value),
             wording.score_range(name, item),

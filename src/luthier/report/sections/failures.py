@@ -1,17 +1,38 @@
-"""Section 5: where it fails. Labels from worst to best, pairs taken for each other, the most confident mistakes."""
+"""Section 5: where it fails. Labels from worst to best, pairs taken for each other; errors of numbers; the worst answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from luthier.evaluation.display import format_number
 from luthier.report import wording
+from luthier.report.figures_of_numbers import draw_answers, draw_errors
 from luthier.report.mistakes import ALL_OTHERS, heat_map
 from luthier.report.records import RunRecords
 from luthier.report.section import Section
 
 WORST_LABELS = 12
 WORST_PAIRS = 8
+# Heading and explanation of the worst answers, by the kind of answer.
+WORST = {
+    "label": (
+        "The most confident mistakes",
+        "Where the model was surest, and wrong. Some of these are often errors in the given labels: worth a look by somebody "
+        "who knows the subject.",
+    ),
+    "labels": (
+        "The worst answers",
+        "Where most labels were missed or wrongly given. Some of these are often errors in the given labels: worth a look by "
+        "somebody who knows the subject.",
+    ),
+    "number": (
+        "The answers farthest from the truth",
+        "Some of these are often errors in the given numbers: worth a look by somebody who knows the subject.",
+    ),
+}
+OTHER_WORST = ("Wrong answers", "Some of the answers that differ from what was expected, in the order of the test part.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +66,60 @@ def build_failures(run: RunRecords) -> Section:
         "pairs": _pairs(run),
         "heat": _heat(run),
         "mistakes": run.mistakes,
+        "worst": WORST.get(run.metrics.answer_kind, OTHER_WORST),
+        "counts": label_counts(run),
+        "errors": errors_of_numbers(run.metrics.details) if run.metrics.answer_kind == "number" else {},
         "all_right": bool(run.metrics.per_class) and not run.mistakes and _num_wrong(run) == 0,
     }
     return Section(title="Where it fails", template="failures.html", facts=facts)
+
+
+def label_counts(run: RunRecords) -> list[tuple[str, str]]:
+    """How many labels are right, missed, wrongly given; how many there are of an example. Of several labels only."""
+    found: Any = run.metrics.details.get("counts")
+    if run.metrics.answer_kind != "labels" or not found:
+        return []
+    return [
+        ("Labels rightly given", wording.thousands(found["labels_right"])),
+        ("Labels missed", wording.thousands(found["labels_missed"])),
+        ("Labels wrongly given", wording.thousands(found["labels_wrong"])),
+        ("Labels per example", f"{found['mean_labels']:.2f} right, {found['mean_labels_given']:.2f} given"),
+        (
+            "Examples without any",
+            f"{wording.thousands(found['examples_without_label'])} right, "
+            f"{wording.thousands(found['answers_without_label'])} given",
+        ),
+    ]
+
+
+def errors_of_numbers(details: Mapping[str, Any]) -> dict[str, Any]:
+    """What the errors of numbers are like: their size, where they lie, drawn and as a table; empty if nothing is known."""
+    if not details:
+        return {}
+    quantiles = details["distance_quantiles"]
+    half, most = (format_number(quantiles[share]) for share in ("0.5", "0.9"))
+    lean = details["mean_error"]
+    size = abs(lean)
+    leaning = (
+        "neither too high nor too low on the whole"
+        if size < 0.05 * quantiles["0.9"]
+        else (f"on the whole {format_number(size)} too {'high' if lean > 0 else 'low'}")
+    )
+    rows = [
+        (
+            f"{format_number(band['low'])} to {format_number(band['high'])}",
+            int(band["n"]),
+            format_number(band["mean_distance"]),
+            ("+" if band["mean_error"] > 0 else "") + format_number(band["mean_error"]).replace("-", wording.MINUS),
+        )
+        for band in details["bands"]
+    ]
+    return {
+        "sentence": f"Half of the answers are within {half} of the truth, nine in ten within {most}. They are {leaning}.",
+        "bands": rows,
+        "figures": [draw_answers(details["points"], details["range"]), draw_errors(details["histogram"])],
+        "num_points": len(details["points"]),
+    }
 
 
 def _label_row(row: Mapping[str, object]) -> LabelRow:

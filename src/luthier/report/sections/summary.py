@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from luthier.core.names import count_of
+from luthier.evaluation.display import format_number
 from luthier.evaluation.records import Comparison, Metrics
 from luthier.report import wording
 from luthier.report.records import RunRecords
@@ -28,7 +29,7 @@ def build_summary(run: RunRecords) -> Section:
     """The verdict in a sentence, the recommended model, three key numbers, what to know before use."""
     facts = {
         "headline": headline(run.metrics),
-        "plainly": in_hundred(run.metrics),
+        "plainly": plainly(run.metrics),
         "asked": asked(run),
         "numbers": key_numbers(run.metrics),
         "caveats": caveats(run),
@@ -38,7 +39,7 @@ def build_summary(run: RunRecords) -> Section:
 
 def headline(metrics: Metrics) -> str:
     """The verdict, as one would say it."""
-    use = _use(metrics.recommended)
+    use = f"Use the {wording.model_noun(metrics.recommended, metrics.described)}."
     if metrics.verdict == "keep":
         return f"Tuning paid off. {use}"
     if metrics.verdict == "keep with care" and metrics.recommended == "tuned":
@@ -48,8 +49,35 @@ def headline(metrics: Metrics) -> str:
     return f"Tuning did not prove its worth. {use}" if metrics.recommended != "tuned" else "Tuning did not prove its worth."
 
 
-def _use(model: str) -> str:
-    return f"Use the {wording.model_noun(model)}."
+def plainly(metrics: Metrics) -> str:
+    """What the recommended model's answers are like, without a technical word; empty where nothing can be said so."""
+    said = {"labels": of_labels, "number": of_numbers}.get(metrics.answer_kind, in_hundred)
+    return said(metrics)
+
+
+def of_labels(metrics: Metrics) -> str:
+    """How many of the labels given are right, and how many of those there are are given."""
+    scores = metrics.test.get(metrics.recommended, {})
+    if not {"micro_precision", "micro_recall"} <= scores.keys():
+        return ""
+    right, found = (round(100 * scores[name].value) for name in ("micro_precision", "micro_recall"))
+    return f"Of 100 labels that it gives, expect about {right} to be right; of 100 that belong, it gives about {found}."
+
+
+def of_numbers(metrics: Metrics) -> str:
+    """How far its answers are from the truth, beside the best model that needed no tuning."""
+    own = metrics.test.get(metrics.recommended, {}).get("mae")
+    if own is None:
+        return ""
+    text = f"Expect its answers to be {format_number(own.value)} off on average"
+    span: Any = metrics.details.get("range")
+    if span:
+        low, high = span
+        text += f", where the truth lies between {format_number(low)} and {format_number(high)}"
+    other = best_untuned(metrics)
+    if metrics.recommended != other and (rival := metrics.test.get(other, {}).get("mae")):
+        text += f". Those of the {wording.model_noun(other, metrics.described)} are {format_number(rival.value)} off"
+    return text + "."
 
 
 def in_hundred(metrics: Metrics) -> str:
@@ -63,7 +91,9 @@ def in_hundred(metrics: Metrics) -> str:
         text += f" The tuned model gets about {round(100 * tuned.value)}."
     elif other and "accuracy" in metrics.test[other]:
         value = round(100 * metrics.test[other]["accuracy"].value)
-        text += f" The best model that needed no tuning, the {wording.model_noun(other)}, gets about {value}."
+        text += (
+            f" The best model that needed no tuning, the {wording.model_noun(other, metrics.described)}, gets about {value}."
+        )
     return text
 
 
@@ -96,11 +126,12 @@ def key_numbers(metrics: Metrics) -> list[KeyNumber]:
     other = best_untuned(metrics)
     comparison = against_tuned(metrics, other) if other else None
     if comparison:
+        rival = wording.model_noun(other, metrics.described)
         gained = (comparison.difference >= 0) == (metrics.directions.get(primary, "higher") == "higher")
         value, _, unit = wording.signed(primary, comparison.difference).partition(wording.NBSP)
         numbers.append(
             KeyNumber(
-                label=f"{'Gain' if gained else 'Loss'} of the tuned model against the {wording.model_noun(other)}",
+                label=f"{'Gain' if gained else 'Loss'} of the tuned model against the {rival}",
                 value=value,
                 unit=unit,
                 range=wording.signed_range(primary, comparison.low, comparison.high),
@@ -115,7 +146,7 @@ def _score_number(metrics: Metrics, model: str, measure: str) -> KeyNumber:
     interval = metrics.test[model][measure]
     value, _, unit = wording.score(measure, interval.value).partition(wording.NBSP)
     return KeyNumber(
-        label=f"{wording.measure_name(measure)} of the {wording.model_noun(model)}",
+        label=f"{wording.measure_name(measure)} of the {wording.model_noun(model, metrics.described)}",
         value=value,
         unit=unit,
         range=wording.score_range(measure, interval),

@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 
 
 class Answer(Protocol):
-    """One kind of answer: a label, several labels, a number. Members as of `Task`."""
+    """One kind of answer: a label, several labels, a number. Members as of `Task`.
 
+    Attributes:
+        kind: `label`, `labels` or `number`: `Task.answer_kind`.
+        baselines: By name of the baseline: what it is called, and what it does in a sentence; `{features}` stands for what a
+            linear model is given of this reading.
+    """
+
+    kind: str
+    baselines: Mapping[str, tuple[str, str]]
     measures: Sequence[str]
     primary_measure: str
     probe: ProbeLoss

@@ -26,6 +26,15 @@ MOST_LABELS = 40
 class Label:
     """One label of a set that the training part gives."""
 
+    kind: str = "label"
+    baselines: Mapping[str, tuple[str, str]] = {
+        "majority": ("Most frequent label", "Always gives the label that is most common in training."),
+        "classic": ("Classic model", "Logistic regression on {features}: no neural network, the same examples."),
+        "pretrained": (
+            "Pre-trained, untuned",
+            "The pre-trained model as it comes: each example gets the label whose average is nearest.",
+        ),
+    }
     measures: Sequence[str] = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "log_loss")
     primary_measure: str = "accuracy"
     probe: ProbeLoss = "cross-entropy"
