@@ -20,7 +20,16 @@ MOST_WEAK_CLASSES = 3
 METHODS_WITH_ADAPTER = ("lora", "dora", "ia3")
 ADAPTER = """ The adapter it was tuned with is merged into these weights; alone, as peft reads it, it is
 in `adapter/`: `peft.PeftModel.from_pretrained(pretrained_model, "path/to/this/folder/adapter")`."""
-HUB_TASKS = {"text-pair-classification": "text-classification"}  # the hub's names, where they are others
+# The hub's names, where they are others; it has none for numbers.
+HUB_TASKS = {
+    "text-pair-classification": "text-classification",
+    "text-multi-label": "text-classification",
+    "text-pair-multi-label": "text-classification",
+    "image-multi-label": "image-classification",
+    "text-regression": None,
+    "text-pair-regression": None,
+    "image-regression": None,
+}
 SOURCE = {"text": "new.csv", "image": "photos/", "audio": "recordings/"}
 INPUTS = {"text": "texts", "image": "images", "audio": "recordings"}
 

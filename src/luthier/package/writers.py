@@ -1,5 +1,6 @@
 """Tables written piece by piece: CSV, TSV, JSON lines, Parquet. Every piece has the columns of the first."""
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +62,7 @@ class _CsvWriter:
     def write(self, table: "pa.Table") -> None:
         from pyarrow import csv
 
+        table = _with_lists_as_text(table)
         options = csv.WriteOptions(include_header=not self._has_header, delimiter=self._delimiter)
         csv.write_csv(table, self._file, options)
         self._has_header = True
@@ -96,7 +98,22 @@ class _ParquetWriter:
 
 
 def _without_null_types(schema: "pa.Schema") -> "pa.Schema":
-    """Columns that are empty so far become text: a later piece may fill them."""
+    """Columns that are empty so far become text, lists without items lists of text: a later piece may fill them."""
     import pyarrow as pa
 
-    return pa.schema([pa.field(item.name, pa.string()) if pa.types.is_null(item.type) else item for item in schema])
+    def filled(kind: "pa.DataType") -> "pa.DataType":
+        if pa.types.is_list(kind):
+            return pa.list_(filled(kind.value_type))
+        return pa.string() if pa.types.is_null(kind) else kind
+
+    return pa.schema([pa.field(item.name, filled(item.type)) for item in schema])
+
+
+def _with_lists_as_text(table: "pa.Table") -> "pa.Table":
+    """Cells of a delimited file are text: lists become JSON, which is read as a list again."""
+    import pyarrow as pa
+
+    for name in [item.name for item in table.schema if pa.types.is_nested(item.type)]:
+        cells = [None if value is None else json.dumps(value, ensure_ascii=False) for value in table.column(name).to_pylist()]
+        table = table.set_column(table.column_names.index(name), name, pa.array(cells, pa.string()))
+    return table

@@ -14,8 +14,14 @@ TASKS: Family[Task] = Family(
     {
         "audio-classification": "luthier.tasks.audio_classification:TASK",
         "image-classification": "luthier.tasks.image_classification:TASK",
+        "image-multi-label": "luthier.tasks.image_multi_label:TASK",
+        "image-regression": "luthier.tasks.image_regression:TASK",
         "text-pair-classification": "luthier.tasks.text_pair_classification:TASK",
+        "text-pair-multi-label": "luthier.tasks.text_pair_multi_label:TASK",
+        "text-pair-regression": "luthier.tasks.text_pair_regression:TASK",
         "text-classification": "luthier.tasks.text_classification:TASK",
+        "text-multi-label": "luthier.tasks.text_multi_label:TASK",
+        "text-regression": "luthier.tasks.text_regression:TASK",
     },
 )
 

@@ -96,7 +96,12 @@ class Stepper:
             return None
         with starting(self.model, rows):
             importance = measure_importance(
-                self.model, self._regularizer.held, rows, seed=self.settings.seed, processes=self.processes
+                self.model,
+                self._regularizer.held,
+                rows,
+                loss=self.loss,
+                seed=self.settings.seed,
+                processes=self.processes,
             )
         self._regularizer.know_importance(importance.values)
         return importance

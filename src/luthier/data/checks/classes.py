@@ -11,6 +11,7 @@ from luthier.data.checks.check import Check
 from luthier.data.dataset import Dataset, Rows
 from luthier.data.findings import Action, Finding
 from luthier.data.keys import Labels, has_labels, input_keys, label_codes, normalize_text
+from luthier.data.schema import Kind
 from luthier.data.wording import name_rows, percent, share_of
 
 NAME = "classes"
@@ -104,13 +105,23 @@ def _alone(dataset: Dataset, labels: Labels, *, rows: Rows, part: str) -> Findin
         severity="error",
         problem=f"{count_of(len(classes), 'class', 'classes')} {'has' if len(classes) == 1 else 'have'} one distinct row only "
         f"({_names(labels, classes)}): it can be learnt from or scored, not both. {name_rows(dataset, rows)}",
-        remedy="add rows, or `--rare-classes drop` (leaves these classes out), or `--rare-classes keep` (they train, unscored)",
+        remedy="add rows, or `--rare-classes drop` (leaves these classes out), or `--rare-classes keep` (they train, unscored)"
+        + _as_numbers(dataset),
         count=len(classes),
         rows=rows,
         part=part,
         action=Action(kind="drop_rows", rows=rows),
         evidence={"classes": [labels.names[code] for code in classes]},
     )
+
+
+def _as_numbers(dataset: Dataset) -> str:
+    """Labels that are numbers may have been meant as such."""
+    roles = dataset.schema.roles
+    if dataset.schema.kind_of(roles["target"]) is not Kind.NUMBER:
+        return ""
+    reads = "image" if "image" in roles else "text-pair" if "text_pair" in roles else "text"
+    return f", or `--task {reads}-regression` (predicts numbers)"
 
 
 def _imbalance(labels: Labels, counts: Counts, *, part: str) -> list[Finding]:

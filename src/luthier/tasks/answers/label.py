@@ -8,19 +8,21 @@ from jaxtyping import Bool, Float, Int
 
 from luthier.core.decision import Decision
 from luthier.data.dataset import EXAMPLE_ID
+from luthier.data.keys import MAX_NUMERIC_LABELS
 from luthier.data.schema import Kind, Schema
 from luthier.evaluation.baselines import logistic, majority_probs, nearest_class_mean
 from luthier.evaluation.predictions import classification_predictions
 from luthier.evaluation.records import Predictions
 from luthier.models.settings import HeadSettings
 from luthier.tasks.losses import build_loss
-from luthier.tasks.protocol import HeadOrigin, LossRecipe, LossSum, ProbeLoss, TaskState
+from luthier.tasks.protocol import FIT, HeadOrigin, LossRecipe, LossSum, ProbeLoss, TaskState
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from torch import Tensor, nn
 
 MOST_LABELS = 40
+MANY_NUMBERS = 0.2  # how well this fits numbers of many different values
 
 
 class Label:
@@ -41,10 +43,15 @@ class Label:
     has_classes: bool = True
 
     def accepts(self, schema: Schema) -> Decision[bool]:
-        """Anything but free text."""
+        """Anything but free text and lists; numbers of many different values are rather no labels, unless one asks for this."""
         target = schema.roles["target"]
-        if schema.kind_of(target) is Kind.TEXT:
-            return Decision(name="task", value=False, reason=f"'{target}' holds free text, not labels")
+        column = next(column for column in schema.columns if column.name == target)
+        if column.kind in (Kind.TEXT, Kind.LIST):
+            holds = "free text, not labels" if column.kind is Kind.TEXT else "lists of labels, not one label in each row"
+            return Decision(name="task", value=False, reason=f"'{target}' holds {holds}")
+        if column.kind is Kind.NUMBER and column.distinct > MAX_NUMERIC_LABELS:
+            reason = f"'{target}' holds labels that are numbers, {column.distinct:,} different ones"
+            return Decision(name="task", value=True, reason=reason, evidence={FIT: MANY_NUMBERS})
         return Decision(name="task", value=True, reason=f"'{target}' holds labels")
 
     def fit_state(self, task: str, table: "pa.Table", target: str) -> TaskState:

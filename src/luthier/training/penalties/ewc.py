@@ -6,6 +6,8 @@ Cost: before the first step one forward and backward pass each for up to 256 row
 train, and one pass over them a step.
 Suggested values: 1e2 to 1e4. The run says the importance on average (1e-4 or so): strength times that is what compares with
 `towards_pretrained`.
+Where rows have other targets than one label each, the importance is that of the empirical Fisher (of the data's own targets),
+and the run says so.
 Source: Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks".
 """
 

@@ -40,12 +40,15 @@ def check_labels(subject: Subject) -> Checked:
             "the loss pulls the outputs the same way when every label is another one: it does not depend on the labels",
             "look at the task's `loss`: its second argument are the targets",
         )
-    return Checked(name="labels", found=f"all targets are among {number:,} outputs, and the loss depends on them")
+    fit = "are numbers" if np.issubdtype(subject.rows.targets.dtype, np.floating) else f"are among {number:,} outputs"
+    return Checked(name="labels", found=f"all targets {fit}, and the loss depends on them")
 
 
 def _refuse_targets(subject: Subject, number: int) -> None:
     """Targets that are class indices must be from 0 to `number` - 1, or masked; not all of them may be masked."""
     targets = subject.rows.targets
+    if np.issubdtype(targets.dtype, np.floating):
+        _refuse_no_numbers(subject)
     if targets.ndim != 1 or not np.issubdtype(targets.dtype, np.integer):
         return
     masked = targets == IGNORED
@@ -62,6 +65,19 @@ def _refuse_targets(subject: Subject, number: int) -> None:
         )
 
 
+def _refuse_no_numbers(subject: Subject) -> None:
+    """Targets that are numbers must be finite."""
+    targets = subject.rows.targets
+    wrong = np.flatnonzero(~np.isfinite(targets.reshape(len(targets), -1)).all(axis=1))
+    if len(wrong):
+        raise fault(
+            "labels",
+            f"expected finite numbers; {count_of(len(wrong), 'row')} {'has' if len(wrong) == 1 else 'have'} others "
+            f"(the first: {names_of(subject, wrong)})",
+            "luthier check DATA",
+        )
+
+
 def _pull(subject: Subject, outputs: Tensor, targets: Tensor) -> tuple[Tensor, float]:
     """Gradient of the loss by the outputs, and what the loss counts."""
     part = subject.loss(outputs, targets)
@@ -71,7 +87,9 @@ def _pull(subject: Subject, outputs: Tensor, targets: Tensor) -> tuple[Tensor, f
 
 
 def _others(targets: Tensor, number: int) -> Tensor:
-    """Another target for each row: the next class, or the next row's."""
+    """Another target for each row: the next class, the opposite of yes and no, another number, or else the next row's."""
+    if targets.is_floating_point():
+        return 1 - targets if bool(((targets == 0) | (targets == 1)).all()) else targets + 1
     if targets.ndim == 1 and not targets.is_floating_point():
         return torch.where(targets == IGNORED, targets, (targets + 1) % number)
     return targets.roll(1, dims=0)
