@@ -20,6 +20,8 @@ FLAWED = {
     "same": ["1"] * 100, "number": list(map(str, range(100))), "picture": ["/nowhere.png"] * 100,
     "sound": ["/nowhere.wav"] * 100,
 }  # fmt: skip
+SETS = ['["card"]', '["Card", "card"]', "[]", None, '["money"]'] * 12 + ['["money", "unknown"]', '["once"]'] * 20
+PRICES = [f"{number / 7:.2f}" for number in range(97)] + ["n/a", None, "99999"]
 KINDS = {"same": Kind.CONSTANT, "number": Kind.IDENTIFIER}
 ROLES = {"text": "text", "target": "label", "image": "picture", "audio": "sound"}
 TEXT_ROLES = {"text": "text", "target": "label"}
@@ -34,6 +36,13 @@ def datasets() -> dict[str, Dataset]:
         "all empty": make_dataset({"text": ["", None], "label": ["", None]}, roles=TEXT_ROLES),
         "no rows": make_dataset({"text": NOTHING, "label": NOTHING}, roles=TEXT_ROLES),
         "empty part": make_dataset({"text": ["a", "b"], "label": ["x", "y"]}, roles=TEXT_ROLES, sizes={"train": 2, "test": 0}),
+        "label sets": make_dataset(
+            {"text": TEXTS, "label": SETS}, roles=TEXT_ROLES, kinds={"label": Kind.LIST}, sizes={"train": 60, "test": 40}
+        ),
+        "prices": make_dataset({"text": TEXTS, "label": PRICES}, roles=TEXT_ROLES, kinds={"label": Kind.NUMBER}),
+        "given prices": make_dataset(
+            {"text": TEXTS, "label": PRICES}, roles=TEXT_ROLES, kinds={"label": Kind.NUMBER}, sizes={"train": 60, "test": 40}
+        ),
         "numbers": make_dataset({"age": [1.5, 2.5, None], "y": [1, 0, 1]}, roles={"target": "y"}, kinds={"age": Kind.NUMBER}),
     }  # fmt: skip
 

@@ -1,11 +1,15 @@
 """Every measure keeps the contract that intervals and tests rely on. A new measure adds three lines here."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from luthier.evaluation.bootstrap import score_of, unit_sums
 from luthier.evaluation.intervals import score
+from luthier.evaluation.label_sets import label_set_predictions
 from luthier.evaluation.measures import MEASURES
+from luthier.evaluation.numbers import number_predictions
 from luthier.evaluation.predictions import classification_predictions
 from luthier.evaluation.records import IndexedMeasure, Predictions
 
@@ -30,8 +34,42 @@ def weighted(predictions: Predictions, name: str, weights: np.ndarray) -> float:
     return score_of(predictions, MEASURES[name], units).values(weights[:, None].astype(float)).item()
 
 
+def made_sets(num_rows: int, *, seed: int = 0) -> Predictions:
+    generator = np.random.default_rng(seed)
+    targets = generator.random((num_rows, 3)) < (0.5, 0.3, 0.1)
+    logits = generator.normal(size=(num_rows, 3)) + 2 * targets - 1
+    return label_set_predictions(
+        example_ids=[f"row {place}" for place in range(num_rows)],
+        targets=[[LABELS[place] for place in np.flatnonzero(row)] for row in targets],
+        probs=1 / (1 + np.exp(-logits)),
+        labels=LABELS,
+    )
+
+
+def made_numbers(num_rows: int, *, seed: int = 0) -> Predictions:
+    generator = np.random.default_rng(seed)
+    targets = generator.normal(50, 10, num_rows).round(1)
+    return number_predictions(
+        example_ids=[f"row {place}" for place in range(num_rows)],
+        targets=targets,
+        answers=targets + generator.normal(0, 6, num_rows),
+    )
+
+
 class MeasureConformance:
     name = ""
+
+    def made(self, num_rows: int, *, seed: int = 0) -> Predictions:
+        return made_predictions(num_rows, seed=seed)
+
+    def perfect(self, said: Predictions) -> Predictions:
+        targets = said.table["target"].to_pylist()
+        return classification_predictions(
+            example_ids=said.table["example_id"].to_pylist(),
+            targets=targets,
+            probs=np.eye(3)[[LABELS.index(target) for target in targets]],
+            labels=LABELS,
+        )
 
     def test_its_name_is_its_family_name(self) -> None:
         assert MEASURES[self.name].name == self.name
@@ -40,38 +78,31 @@ class MeasureConformance:
         assert MEASURES[self.name].direction in ("higher", "lower")
 
     def test_the_order_of_examples_does_not_matter(self) -> None:
-        said = made_predictions(40)
-        shuffled = Predictions(table=said.table.take(np.random.default_rng(1).permutation(40)), labels=said.labels)
+        said = self.made(40)
+        shuffled = replace(said, table=said.table.take(np.random.default_rng(1).permutation(40)))
         assert weighted(said, self.name, np.ones(40)) == pytest.approx(weighted(shuffled, self.name, np.ones(40)))
 
     def test_weighting_an_example_is_repeating_it(self) -> None:
-        said = made_predictions(30)
+        said = self.made(30)
         counts = np.random.default_rng(2).integers(0, 4, 30)
         rows = np.repeat(np.arange(30), counts)
-        repeated = Predictions(table=said.table.take(rows), labels=said.labels)
+        repeated = replace(said, table=said.table.take(rows))
         assert weighted(said, self.name, counts) == pytest.approx(weighted(repeated, self.name, np.ones(len(rows))))
 
     def test_a_better_model_scores_better(self) -> None:
-        said = made_predictions(60)
-        targets = said.table["target"].to_pylist()
-        perfect = classification_predictions(
-            example_ids=said.table["example_id"].to_pylist(),
-            targets=targets,
-            probs=np.eye(3)[[LABELS.index(target) for target in targets]],
-            labels=LABELS,
-        )
-        gain = weighted(perfect, self.name, np.ones(60)) - weighted(said, self.name, np.ones(60))
+        said = self.made(60)
+        gain = weighted(self.perfect(said), self.name, np.ones(60)) - weighted(said, self.name, np.ones(60))
         # Three of three labels are always among the first three: top-3 accuracy cannot tell these models apart.
         assert gain == 0 if self.name == "top_3_accuracy" else gain * (1 if self.is_higher_better() else -1) > 0
 
     def test_the_interval_holds_the_value(self) -> None:
-        interval = score(made_predictions(60), [MEASURES[self.name]], samples=200)[self.name]
+        interval = score(self.made(60), [MEASURES[self.name]], samples=200)[self.name]
         assert interval.low <= interval.value <= interval.high
 
     def test_statistics_come_one_row_per_example(self) -> None:
         measure = MEASURES[self.name]
         if not isinstance(measure, IndexedMeasure):
-            said = made_predictions(25)
+            said = self.made(25)
             assert len(measure.stats(said)) == 25
             assert np.isfinite(unit_sums(said, measure, np.zeros(25, dtype=int)).toarray()).all()
 
@@ -119,9 +150,80 @@ class TestRocAuc(MeasureConformance):
     name = "roc_auc"
 
 
+class SetConformance(MeasureConformance):
+    def made(self, num_rows: int, *, seed: int = 0) -> Predictions:
+        return made_sets(num_rows, seed=seed)
+
+    def perfect(self, said: Predictions) -> Predictions:
+        targets = said.table["target"].to_pylist()
+        return label_set_predictions(
+            example_ids=said.table["example_id"].to_pylist(),
+            targets=targets,
+            probs=np.array([[float(label in labels) for label in LABELS] for labels in targets]),
+            labels=LABELS,
+        )
+
+
+class TestMicroF1(SetConformance):
+    name = "micro_f1"
+
+
+class TestMicroPrecision(SetConformance):
+    name = "micro_precision"
+
+
+class TestMicroRecall(SetConformance):
+    name = "micro_recall"
+
+
+class TestSubsetAccuracy(SetConformance):
+    name = "subset_accuracy"
+
+
+class TestMeanAveragePrecision(SetConformance):
+    name = "mean_average_precision"
+
+
+class TestMacroF1OfSets(SetConformance):
+    name = "macro_f1"
+
+
+class NumberConformance(MeasureConformance):
+    def made(self, num_rows: int, *, seed: int = 0) -> Predictions:
+        return made_numbers(num_rows, seed=seed)
+
+    def perfect(self, said: Predictions) -> Predictions:
+        targets = said.table["target"].to_numpy()
+        return number_predictions(example_ids=said.table["example_id"].to_pylist(), targets=targets, answers=targets)
+
+
+class TestMae(NumberConformance):
+    name = "mae"
+
+
+class TestRmse(NumberConformance):
+    name = "rmse"
+
+
+class TestR2(NumberConformance):
+    name = "r2"
+
+
+class TestPearson(NumberConformance):
+    name = "pearson"
+
+
+class TestSpearman(NumberConformance):
+    name = "spearman"
+
+
 class TestExpectedCalibrationError(MeasureConformance):
     name = "expected_calibration_error"
 
 
+def judges(kind: type[MeasureConformance]) -> set[str]:
+    return {name for judge in kind.__subclasses__() for name in {judge.name, *judges(judge)}} - {""}
+
+
 def test_every_measure_is_judged() -> None:
-    assert {judge.name for judge in MeasureConformance.__subclasses__()} == set(MEASURES)
+    assert judges(MeasureConformance) == set(MEASURES)

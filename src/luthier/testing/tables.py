@@ -51,6 +51,7 @@ def make_dataset(
                 kind=(kinds or {}).get(column, usual.get(role_of.get(column, ""), Kind.CATEGORY)),
                 missing=num_rows - len(present),
                 distinct=len(set(present)),
+                examples=tuple(str(value) for value in present[:3]),
                 mean_words=sum(len(str(value).split()) for value in present) / max(1, len(present)),
             )
         )

@@ -56,3 +56,51 @@ def test_free_text_is_no_label() -> None:
 def test_a_misspelt_task_shows_the_nearest() -> None:
     with pytest.raises(SpecError, match="Did you mean 'text-classification'"):
         choose_task(texts(text="message", target="label").schema, name="text-clasification")
+
+
+def answers(values: list[str], kind: Kind) -> Dataset:
+    rows = [f"message {row} of many" for row in range(len(values))]
+    roles = {"text": "message", "target": "answer"}
+    return make_dataset({"message": rows, "answer": values}, roles=roles, kinds={"message": Kind.TEXT, "answer": kind})
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        (['["a"]', '["a", "b"]'], Kind.LIST, "text-multi-label"),
+        ([f"{number}.5" for number in range(30)], Kind.NUMBER, "text-regression"),
+        (["1", "2", "3", "4", "5"] * 4, Kind.CATEGORY, "text-classification"),
+        (["0.5", "1.5"], Kind.NUMBER, "text-classification"),
+        (["x", "y"], Kind.CATEGORY, "text-classification"),
+    ],
+)
+def test_the_answers_decide_which_task_it_is(values: list[str], kind: Kind, expected: str) -> None:
+    task, decision = choose_task(answers(values, kind).schema)
+    assert task.name == expected
+    assert decision.value == expected
+
+
+def test_what_also_fits_is_told_and_can_be_asked_for() -> None:
+    ratings = answers(["1", "2", "3", "4", "5"] * 4, Kind.CATEGORY).schema
+    _, decision = choose_task(ratings)
+    assert decision.evidence["also"] == ["text-regression"]
+    assert choose_task(ratings, name="text-regression")[0].name == "text-regression"
+    prices = answers([f"{number}.5" for number in range(30)], Kind.NUMBER).schema
+    assert choose_task(prices)[1].evidence["also"] == ["text-classification"]
+    assert choose_task(prices, name="text-classification")[0].name == "text-classification"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "name", "problem"),
+    [
+        (["a; b", "b"], Kind.CATEGORY, "text-multi-label", "holds no lists of labels; --label-delimiter ';'"),
+        (["a", "b"], Kind.CATEGORY, "text-regression", "'answer' holds no numbers"),
+        (['["a"]', "[]"], Kind.LIST, "text-classification", "holds lists of labels, not one label in each row"),
+        (['["a"]', "[]"], Kind.LIST, "text-regression", "'answer' holds no numbers"),
+        (["1", "2"], Kind.CATEGORY, "image-regression", "no column plays the role image"),
+        (["1", "2"], Kind.CATEGORY, "text-pair-regression", "no column plays the role text_pair"),
+    ],
+)
+def test_a_task_asked_for_says_what_is_wrong_with_the_answers(values: list[str], kind: Kind, name: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        choose_task(answers(values, kind).schema, name=name)
