@@ -115,6 +115,8 @@ def test_numbers_are_tuned_measured_reported_and_predicted(model: str, tmp_path:
     assert 9_000 < answer < 11_000
     with pytest.raises(luthier.LuthierError, match="gives no probabilities"):
         loaded.predict_probs(["please"])
+    with pytest.raises(luthier.LuthierError, match="numbers, which have no probabilities"):
+        predict_source(run.model_path, "messages.csv", out=Path("answers.jsonl"), probs=True)
     predict_source(run.model_path, "messages.csv", out=Path("answers.jsonl"))
     rows = [json.loads(line) for line in Path("answers.jsonl").read_text(encoding="utf-8").splitlines()]
     assert all(9_000 < row["prediction"] < 11_000 for row in rows)

@@ -127,3 +127,13 @@ def join_names(names: list[str]) -> str:
         ('a', 'a and b', 'a, b and c')
     """
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+
+
+def task_title(task: str) -> str:
+    """The task's name for people.
+
+    Example:
+        >>> task_title("text-pair-regression"), task_title("image-multi-label")
+        ('text pair regression', 'image multi-label')
+    """
+    return task.replace("-", " ").replace("multi label", "multi-label")

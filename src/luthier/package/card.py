@@ -11,7 +11,7 @@ from luthier.core.names import count_of
 from luthier.core.storage import read_json, write_text
 from luthier.core.yaml_text import write_scalar
 from luthier.evaluation.card_text import render_text
-from luthier.evaluation.display import format_score, measure_title
+from luthier.evaluation.display import format_score, measure_title, task_title
 from luthier.evaluation.records import Metrics
 from luthier.package.folder import OWN, ModelDescription, package_of
 from luthier.tasks import TASKS
@@ -80,7 +80,7 @@ def _summary(metrics: Metrics, description: ModelDescription, *, data: Mapping[s
     if metrics.verdict == "do not keep":
         warning = f"\n\n**Not recommended for use**: what the card recommends instead is `{metrics.recommended}`."
     return (
-        f"# {data['name']}: {metrics.task.replace('-', ' ')}\n\n"
+        f"# {data['name']}: {task_title(metrics.task)}\n\n"
         f"`{description.base.get('name')}`, tuned on {data['name']} by the method `{method}`. {_sentence(headline(metrics))} "
         f"({100 * metrics.confidence:g} % interval {low} to {high}) on {count_of(metrics.n, 'test example')} that no model was "
         f"trained or chosen on.\n\nVerdict: **{metrics.verdict}**. {_sentence(metrics.verdict_reason)}{warning}"

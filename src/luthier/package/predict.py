@@ -100,6 +100,8 @@ def predict_source(
     if table is None:
         raise DataError(f"{source} has no rows.", remedy="name a file or folder with rows")
     model = load_model(folder, allow=allow)
+    if probs and model.task.answer_kind == "number":
+        raise SpecError(f"{model.task.name} answers with numbers, which have no probabilities.", remedy="leave --probs out")
     columns = _input_columns(model, table, {"text": text, "text_pair": text_pair}, place)
     tally = _Tally()
     with open_writer(out) as writer, counted(observer, "predict", 0, "rows"):

@@ -30,6 +30,7 @@ def draw_errors(histogram: Mapping[str, Any]) -> str:
     with chart("How many answers are how far off", size=(3.5, 3.2)) as (axes, drawn):
         widths = [high - low for low, high in pairwise(edges)]
         axes.bar(edges[:-1], counts, width=widths, align="edge", color=ACCENT, linewidth=0)
+        axes.set_axisbelow(True)
         axes.axvline(0, color=INK, linewidth=0.9, linestyle=(0, (3, 3)))
         axes.set_xlabel("Answer minus truth")
         axes.set_title("Test examples", loc="left", fontsize=8.5, color=INK, pad=8)

@@ -31,6 +31,7 @@ def build_data(run: RunRecords) -> Section:
     # Cleaning often gives a finding's own sentence as its reason; it need not be read twice.
     problems = {item.problem for item in run.findings}
     facts = {
+        "num_labels": sum(bar.label != NO_LABEL for bar in bars),
         "bars": bars[:MOST_LABELS],
         "more_bars": bars[MOST_LABELS:],
         "part_names": list(run.data.parts),
@@ -63,6 +64,7 @@ def label_bars(data: DataFacts) -> list[LabelBar]:
 
 def balance(bars: list[LabelBar]) -> str:
     """How even the labels are, in a sentence."""
+    bars = [bar for bar in bars if bar.label != NO_LABEL]
     if len(bars) < 2 or not bars[-1].total:
         return ""
     ratio = bars[0].total / bars[-1].total

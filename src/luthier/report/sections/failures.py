@@ -85,7 +85,7 @@ def label_counts(run: RunRecords) -> list[tuple[str, str]]:
         ("Labels wrongly given", wording.thousands(found["labels_wrong"])),
         ("Labels per example", f"{found['mean_labels']:.2f} right, {found['mean_labels_given']:.2f} given"),
         (
-            "Examples without any",
+            "Without any label",
             f"{wording.thousands(found['examples_without_label'])} right, "
             f"{wording.thousands(found['answers_without_label'])} given",
         ),

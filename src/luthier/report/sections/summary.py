@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from luthier.core.names import count_of
-from luthier.evaluation.display import format_number
+from luthier.evaluation.display import format_number, task_title
 from luthier.evaluation.records import Comparison, Metrics
 from luthier.report import wording
 from luthier.report.records import RunRecords
@@ -107,11 +107,12 @@ def best_untuned(metrics: Metrics) -> str:
 
 
 def against_tuned(metrics: Metrics, other: str) -> Comparison | None:
-    """The comparison of the tuned model with another one by the primary measure, always as tuned minus the other."""
+    """The comparison of the tuned model with another one by the primary measure; positive where tuned is better."""
+    is_lower = metrics.directions.get(metrics.primary_measure) == "lower"
     for item in metrics.comparisons:
         if item.measure != metrics.primary_measure or {item.a, item.b} != {"tuned", other}:
             continue
-        return item if item.a == "tuned" else _turned(item)
+        return item if (item.a == "tuned") != is_lower else _turned(item)
     return None
 
 
@@ -127,11 +128,10 @@ def key_numbers(metrics: Metrics) -> list[KeyNumber]:
     comparison = against_tuned(metrics, other) if other else None
     if comparison:
         rival = wording.model_noun(other, metrics.described)
-        gained = (comparison.difference >= 0) == (metrics.directions.get(primary, "higher") == "higher")
         value, _, unit = wording.signed(primary, comparison.difference).partition(wording.NBSP)
         numbers.append(
             KeyNumber(
-                label=f"{'Gain' if gained else 'Loss'} of the tuned model against the {rival}",
+                label=f"{'Gain' if comparison.difference >= 0 else 'Loss'} of the tuned model against the {rival}",
                 value=value,
                 unit=unit,
                 range=wording.signed_range(primary, comparison.low, comparison.high),
@@ -161,7 +161,7 @@ def asked(run: RunRecords) -> list[tuple[str, str]]:
     parts = ", ".join(f"{count:,} {part}" for part, count in run.data.parts.items())
     model: Any = run.setting("model", "name") or run.setting("model")
     pairs = [
-        ("Task", run.metrics.task.replace("-", " ").capitalize()),
+        ("Task", task_title(run.metrics.task).capitalize()),
         ("Data", run.data.name),
         ("From", source),
         ("To predict", f"column “{roles['target']}”" if "target" in roles else ""),
