@@ -1,0 +1,58 @@
+"""Writes the tables that some of the shared data sets need, for runs by the plain command.
+
+    python benchmarks/tasks/make_tables.py FOLDER
+
+nlupp: folds 0 to 17 to train, 18 and 19 to test; the columns `text` and `intents`.
+bccd: which kinds of cells a picture shows (`cells`, with ";" between them) and how many red ones it has (`red_cells`), from
+the boxes that were drawn around them; the parts are those of the data set.
+"""
+
+import argparse
+import csv
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+SHARED = Path(os.environ.get("LUTHIER_SHARED", "../shared"))
+FIRST_TEST_FOLD = 18
+
+
+def write_nlupp(source: Path, folder: Path) -> None:
+    """Two files of rows without slots, by their folds."""
+    rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
+    for part in ("train", "test"):
+        chosen = [row for row in rows if (row["fold"] >= FIRST_TEST_FOLD) == (part == "test")]
+        lines = [json.dumps({"text": row["text"], "intents": row.get("intents", [])}, ensure_ascii=False) for row in chosen]
+        (folder / f"{part}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_bccd(source: Path, folder: Path) -> None:
+    """A row for each picture, for each of two questions."""
+    for part, names in (("train", "trainval"), ("test", "test")):
+        with (folder / f"{part}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["image", "cells", "red_cells"])
+            for name in (source / "ImageSets" / "Main" / f"{names}.txt").read_text(encoding="utf-8").split():
+                root = ElementTree.parse(source / "Annotations" / f"{name}.xml").getroot()
+                cells = Counter(item.findtext("name") for item in root.iter("object"))
+                picture = (source / "JPEGImages" / f"{name}.jpg").absolute()
+                writer.writerow([str(picture), ";".join(sorted(map(str, cells))), cells["RBC"]])
+
+
+def main() -> None:
+    """All tables below one folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    for name, write, source in (
+        ("nlupp", write_nlupp, SHARED / "data" / "nlupp" / "banking.jsonl"),
+        ("bccd", write_bccd, SHARED / "data" / "bccd"),
+    ):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        write(source, folder / name)
+
+
+if __name__ == "__main__":
+    main()
