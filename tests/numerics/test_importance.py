@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from luthier.core.seeding import generator_for
 from luthier.models.heads import LinearHead
+from luthier.tasks.protocol import LossSum
 from luthier.testing.backbones import tiny_backbone
 from luthier.testing.inputs import family_inputs
 from luthier.training import importance
@@ -101,3 +103,29 @@ def test_the_pull_is_the_gradient_of_the_penalty() -> None:
     for item, gradient in zip(trainable.values(), expected, strict=True):
         assert item.grad is not None
         torch.testing.assert_close(item.grad, 1.0 + (torch.zeros_like(item) if gradient is None else gradient))
+
+
+@pytest.mark.parametrize("loss_name", ["binary", "squared"])
+def test_of_other_targets_it_is_the_empirical_fisher(model: TunedModel, rows: TrainingRows, loss_name: str) -> None:
+    """The mean of the squared gradients of each row's own loss under its own targets, by a plain backward pass."""
+    targets = np.random.default_rng(0).integers(0, 2, (NUM_ROWS, 3)).astype(np.float32)
+    rows = replace(rows, targets=targets)
+    function = {"binary": functional.binary_cross_entropy_with_logits, "squared": functional.mse_loss}[loss_name]
+
+    def loss(outputs: torch.Tensor, wanted: torch.Tensor) -> LossSum:
+        return LossSum(sum=function(outputs, wanted, reduction="sum"), weight=float(len(wanted)))
+
+    with model.tuning(1) as trainable:
+        weights = {name: item for name, item in trainable.items() if name.startswith("backbone.")}
+        found = measure_importance(model, weights, rows, loss=loss, seed=4)
+        expected = {name: torch.zeros_like(item) for name, item in weights.items()}
+        for place in range(NUM_ROWS):
+            model.zero_grad()
+            outputs = model(rows.batch(np.array([place])).inputs)
+            loss(outputs, torch.from_numpy(targets[place : place + 1])).sum.backward()  # type: ignore[no-untyped-call]
+            for name, item in weights.items():
+                expected[name] += item.grad**2 / NUM_ROWS if item.grad is not None else 0
+    assert found.is_empirical
+    assert "empirical Fisher" in str(found)
+    for name, value in expected.items():
+        torch.testing.assert_close(found.values[name], value, rtol=1e-4, atol=1e-9)

@@ -60,7 +60,7 @@ def test_lists_in_jsonl_are_tuned_measured_reported_and_predicted(model: str, tm
     report = (run.folder / "report.html").read_text(encoding="utf-8")
     assert "The worst answers" in report
     assert "Most frequent labels" in report
-    assert "confidence be believed" not in report
+    assert "Over all labels that it gives" in report
     table = pq.read_table(run.folder / "predictions.parquet")
     assert {"prediction", "probs", "majority_prediction", "classic_probs"} <= set(table.column_names)
 

@@ -158,7 +158,8 @@ def mix(values: UInt64[np.ndarray, " *any"]) -> UInt64[np.ndarray, " *any"]:
 def answer_kind(dataset: Dataset) -> str:
     """What the target holds: as the task reads it, or else as its column looks; empty where there is no target.
 
-    Lists are `labels`, numbers with more than 20 distinct values a `number`, everything else but dates a `label`.
+    Lists are `labels`, numbers with more than 20 distinct values a `number` (also where all are different, as identifiers
+    are), everything else but dates a `label`.
     """
     name = dataset.schema.roles.get("target")
     if name is None or dataset.schema.answer_kind:
@@ -166,8 +167,11 @@ def answer_kind(dataset: Dataset) -> str:
     column = next(column for column in dataset.schema.columns if column.name == name)
     if column.kind is Kind.LIST:
         return "labels"
-    many = column.distinct > MAX_NUMERIC_LABELS
-    return "number" if column.kind is Kind.NUMBER and many else "time" if column.kind is Kind.DATETIME and many else "label"
+    if column.distinct <= MAX_NUMERIC_LABELS:
+        return "label"
+    if column.kind is Kind.NUMBER or (column.kind is Kind.IDENTIFIER and column.has_number_examples):
+        return "number"
+    return "time" if column.kind is Kind.DATETIME else "label"
 
 
 def has_labels(dataset: Dataset) -> bool:

@@ -1,5 +1,6 @@
 """What the columns of a table are: their kinds, and the roles they play. Nothing here looks at a task."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -39,6 +40,24 @@ class Column:
     distinct: int
     mean_words: float
     examples: tuple[str, ...] = field(default=())
+
+    @property
+    def has_number_examples(self) -> bool:
+        """Whether every example is a finite number: categories and identifiers may be numbers too.
+
+        Example:
+            >>> facts = {"missing": 0, "distinct": 5, "mean_words": 1}
+            >>> Column(name="stars", kind=Kind.CATEGORY, examples=("4", "5"), **facts).has_number_examples
+            True
+        """
+        return bool(self.examples) and all(_is_number(value) for value in self.examples)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from luthier.core.rows import slices_of
 from luthier.evaluation.bootstrap import bootstrap_weights
+from luthier.evaluation.label_sets import label_matrix
 from luthier.evaluation.predictions import UNSEEN, prediction_indices, prob_matrix, target_indices, unit_indices
 from luthier.evaluation.records import Predictions
 
@@ -32,7 +33,10 @@ class ReliabilityPoint:
 
 
 def confidences(predictions: Predictions) -> tuple[Float[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
-    """The probability of each predicted label, and whether it is right."""
+    """The probability of each predicted label, and whether it is right; of several labels each that is given counts."""
+    if predictions.answer_kind == "labels":
+        true, given = (label_matrix(predictions, column)[:, :-1] > 0 for column in ("target", "prediction"))
+        return prob_matrix(predictions)[given].astype(np.float64), true[given]
     predicted = prediction_indices(predictions)
     chosen = prob_matrix(predictions)[np.arange(len(predicted)), predicted].astype(np.float64)
     return chosen, predicted == target_indices(predictions)

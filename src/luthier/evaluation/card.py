@@ -162,25 +162,30 @@ def _comparisons(
 
 
 def _has_probs(predictions: Predictions) -> bool:
-    return predictions.answer_kind == "label" and "probs" in predictions.table.column_names
+    return predictions.answer_kind in ("label", "labels") and "probs" in predictions.table.column_names
 
 
 def _calibration(models: Mapping[str, Predictions], validation: Predictions | None) -> dict[str, object]:
     found: dict[str, object] = {}
     for name in (name for name, said in models.items() if _has_probs(said)):
         confidence, right = confidences(models[name])
+        if not len(confidence):
+            continue
         facts: dict[str, object] = {"expected_calibration_error": calibration_error(confidence, right)}
         if name == "tuned":
             facts["curve"] = [asdict(point) for point in reliability_curve(confidence, right)]
-            if validation is not None:
+            if validation is not None and validation.answer_kind == "label":
                 facts["best_temperature"] = best_temperature(validation)
         found[name] = facts
     return found
 
 
 def _calibration_changes(models: Mapping[str, Predictions], settings: EvaluationSettings, seed: int) -> list[Change]:
-    """The probe is the model before its pre-trained weights moved; without one there is no before."""
-    if "probe" not in models or not (_has_probs(models["probe"]) and _has_probs(models["tuned"])):
+    """The probe is the model before its pre-trained weights moved; without one there is no before.
+
+    Of several labels each model gives others: their confidences are about other things, and are not compared.
+    """
+    if "probe" not in models or models["tuned"].answer_kind != "label" or not _has_probs(models["probe"]):
         return []
     before, after = (calibration_error(*confidences(models[name])) for name in ("probe", "tuned"))
     change = Change(

@@ -255,3 +255,20 @@ def test_the_check_of_a_file_looks_at_lists_and_numbers(tmp_path: Path) -> None:
     (folder / "prices.csv").write_text("\n".join(["text,price", *rows, "one more,n/a"]), encoding="utf-8")
     result = check(TuneSpec(sources=(str(folder / "prices.csv"),), data=DataSettings(target="price")))
     assert [item.check for item in result.findings if item.severity == "warning"] == ["numbers"]
+
+
+def test_a_column_that_gives_the_number_away_is_used_for_nothing() -> None:
+    generator = np.random.default_rng(0)
+    prices = generator.lognormal(3, 1, 300).round(2)
+    columns = {
+        "text": texts(300),
+        "price": prices.tolist(),
+        "with_tax": (1.19 * prices + generator.normal(0, 0.01, 300)).round(2).tolist(),
+        "pieces": generator.integers(1, 9, 300).tolist(),
+        "weight": (prices + generator.normal(0, prices.std(), 300)).tolist(),
+    }
+    kinds = {"price": Kind.NUMBER, "with_tax": Kind.NUMBER, "weight": Kind.NUMBER}
+    (finding,) = found("leak", make_dataset(columns, roles={"text": "text", "target": "price"}, kinds=kinds))
+    assert "Column 'with_tax' gives the number away: it alone explains 9" in finding.problem
+    assert finding.action is not None
+    assert finding.action.column == "with_tax"

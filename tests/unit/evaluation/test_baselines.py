@@ -4,10 +4,13 @@ import pytest
 from luthier.evaluation.baselines import (
     chosen_rows,
     logistic,
+    logistic_of_each,
     majority_probs,
+    mean_of_nearest,
     nearest_class_mean,
     pair_features,
     pixel_features,
+    ridge,
     word_features,
 )
 
@@ -105,3 +108,45 @@ def test_the_classic_for_pairs_sees_whether_two_texts_say_the_same() -> None:
     assert found is not None
     probs = logistic(found[0], targets[:80], found[1], num_labels=2, strength=found[2], seed=0)
     assert (probs.argmax(axis=1) == targets[80:]).mean() > 0.9
+
+
+def test_the_mean_of_the_nearest_is_that_of_scikit_learns_neighbours() -> None:
+    from sklearn.neighbors import KNeighborsRegressor
+
+    generator = np.random.default_rng(0)
+    train, others = generator.normal(size=(60, 8)), generator.normal(size=(9, 8))
+    targets = generator.normal(size=(60, 2))
+    centre = train.mean(axis=0)
+    model = KNeighborsRegressor(n_neighbors=7, metric="cosine").fit(train - centre, targets)
+    expected = model.predict(others - centre)
+    np.testing.assert_allclose(mean_of_nearest(train, targets, others, neighbours=7), expected, rtol=1e-6)
+
+
+def test_more_neighbours_than_rows_are_all_rows() -> None:
+    train, targets = np.eye(3), np.array([[1.0], [2.0], [6.0]])
+    assert mean_of_nearest(train, targets, np.ones((1, 3)), neighbours=10).tolist() == [[3.0]]
+
+
+def test_each_label_has_a_logistic_regression_of_its_own() -> None:
+    generator = np.random.default_rng(0)
+    train, others = generator.normal(size=(80, 4)), generator.normal(size=(5, 4))
+    targets = np.stack([train[:, 0] > 0, train[:, 1] > 0.5, np.ones(80), np.zeros(80)], axis=1).astype(np.float32)
+    found = logistic_of_each(train, targets, others, strength=1.0, seed=0)
+    for place in (0, 1):
+        alone = logistic(train, targets[:, place].astype(int), others, num_labels=2, strength=1.0, seed=0)
+        np.testing.assert_array_equal(found[:, place], alone[:, 1])
+    assert found[:, 2].tolist() == [1.0] * 5
+    assert found[:, 3].tolist() == [0.0] * 5
+
+
+def test_a_ridge_regression_is_scikit_learns_and_takes_sparse_features() -> None:
+    from scipy import sparse
+    from sklearn.linear_model import Ridge
+
+    generator = np.random.default_rng(0)
+    train, others = generator.normal(size=(80, 4)), generator.normal(size=(5, 4))
+    targets = (train @ [1.0, -2.0, 0.0, 0.5] + generator.normal(size=80))[:, None]
+    expected = Ridge(alpha=1.0).fit(train, targets).predict(others).reshape(-1, 1)
+    np.testing.assert_allclose(ridge(train, targets, others, strength=10.0), expected, rtol=1e-6)
+    found = ridge(sparse.csr_array(train), targets, sparse.csr_array(others), strength=10.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2)

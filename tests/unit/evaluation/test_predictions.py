@@ -5,7 +5,9 @@ import pytest
 
 from luthier.errors import DataError
 from luthier.evaluation.intervals import score
+from luthier.evaluation.label_sets import label_matrix, label_set_predictions
 from luthier.evaluation.measures import MEASURES
+from luthier.evaluation.numbers import number_predictions
 from luthier.evaluation.predictions import (
     aligned,
     classification_predictions,
@@ -120,3 +122,41 @@ def test_a_parquet_file_of_someone_else_is_refused(tmp_path: Path) -> None:
 def test_predictions_of_no_examples_are_a_table_of_no_rows() -> None:
     said = classification_predictions(example_ids=[], targets=[], probs=np.zeros((0, 2)), labels=["x", "y"])
     assert prob_matrix(said).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("targets", "answers", "problem"),
+    [
+        ([1.0, 2.0], [1.0], "need as many numbers; found 1 of 'prediction'"),
+        ([1.0, np.nan], [1.0, 2.0], "The target of 1 examples is no finite number; first: x:2"),
+        ([1.0, 2.0], [np.inf, 2.0], "The prediction of 1 examples is no finite number; first: x:1"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(targets: list[float], answers: list[float], problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        number_predictions(example_ids=["x:1", "x:2"], targets=np.array(targets), answers=np.array(answers))
+
+
+def test_numbers_and_sets_need_ids_of_their_own() -> None:
+    with pytest.raises(DataError, match="same example_id"):
+        number_predictions(example_ids=["x", "x"], targets=np.zeros(2), answers=np.zeros(2))
+    with pytest.raises(DataError, match="same example_id"):
+        label_set_predictions(example_ids=["x", "x"], targets=[[], []], probs=np.zeros((2, 1)), labels=["a"])
+
+
+def test_sets_need_a_probability_for_each_label() -> None:
+    with pytest.raises(DataError, match="2 examples and 2 labels need probabilities of shape"):
+        label_set_predictions(example_ids=["x", "y"], targets=[[], []], probs=np.zeros((2, 1)), labels=["a", "b"])
+
+
+def test_labels_of_a_set_count_once_and_unknown_ones_stand_last() -> None:
+    said = label_set_predictions(
+        example_ids=["x", "y"],
+        targets=[["b", "a", "b", "z", "q"], []],
+        probs=np.array([[0.9, 0.1], [0.2, 0.5]]),
+        labels=["a", "b"],
+    )
+    assert label_matrix(said, "target").tolist() == [[1, 1, 2], [0, 0, 0]]
+    assert label_matrix(said, "prediction").tolist() == [[1, 0, 0], [0, 1, 0]]
+    sliced = Predictions(table=said.table.slice(1, 1), labels=said.labels, answer_kind="labels")
+    assert label_matrix(sliced, "prediction").tolist() == [[0, 1, 0]]

@@ -69,6 +69,7 @@ def answers(values: list[str], kind: Kind) -> Dataset:
     [
         (['["a"]', '["a", "b"]'], Kind.LIST, "text-multi-label"),
         ([f"{number}.5" for number in range(30)], Kind.NUMBER, "text-regression"),
+        ([str(number) for number in range(100, 140)], Kind.IDENTIFIER, "text-regression"),
         (["1", "2", "3", "4", "5"] * 4, Kind.CATEGORY, "text-classification"),
         (["0.5", "1.5"], Kind.NUMBER, "text-classification"),
         (["x", "y"], Kind.CATEGORY, "text-classification"),

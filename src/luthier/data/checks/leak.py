@@ -1,4 +1,4 @@
-"""Columns that give the label away, and texts that spell it out.
+"""Columns that give the answer away, and texts that spell it out.
 
 A column is judged as a reader of one column would be: learn the commonest label of each value on half of the rows, guess the
 other half (numbers: by the nearest value learnt). Values not met before get the commonest label of all, so that identifiers,
@@ -12,8 +12,9 @@ from luthier.core.seeding import generator_for
 from luthier.data.checks.check import Check
 from luthier.data.dataset import Dataset, Rows
 from luthier.data.findings import Action, Finding
-from luthier.data.keys import has_labels, label_codes, missing_cells, normalize_text
+from luthier.data.keys import answer_kind, has_labels, label_codes, missing_cells, normalize_text
 from luthier.data.schema import Kind
+from luthier.data.targets import target_values
 from luthier.data.wording import percent
 
 NAME = "leak"
@@ -23,6 +24,7 @@ MIN_ACCURACY = 0.95
 # Of the rows the commonest label gets wrong, this share must be put right by the column alone.
 MIN_ERROR_REDUCTION = 0.8
 MIN_SPELT_OUT = 0.5
+MIN_EXPLAINED = 0.95
 MAX_SPELT_LABELS = 500
 MAX_NUMERIC_CATEGORIES = 64
 
@@ -31,17 +33,14 @@ Codes = Int[np.ndarray, " n"]
 
 def check_leak(dataset: Dataset, features: np.ndarray | None = None) -> list[Finding]:
     """Columns without a role whose value decides the label, and labels written in their own texts."""
+    if answer_kind(dataset) == "number":
+        return _numbers_given_away(dataset)
     if not has_labels(dataset):
         return []
     codes = label_codes(dataset).codes
-    parts = [rows for part, rows in dataset.parts.items() if part in ("all", "train")]
-    rows = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
-    rows = rows[codes[rows] >= 0]
-    if len(rows) > MAX_ROWS:
-        rows = generator_for(0, "leak").choice(rows, MAX_ROWS, replace=False)
+    rows = _looked_at(dataset, codes >= 0)
     if len(rows) < MIN_ROWS or len(np.unique(codes[rows])) < 2:
         return []
-    rows = generator_for(1, "leak").permutation(rows)
     taken = set(dataset.schema.roles.values())
     findings = []
     for column in dataset.schema.columns:
@@ -50,6 +49,69 @@ def check_leak(dataset: Dataset, features: np.ndarray | None = None) -> list[Fin
             if accuracy >= MIN_ACCURACY and 1 - accuracy <= (1 - MIN_ERROR_REDUCTION) * (1 - majority):
                 findings.append(_column_finding(dataset, column.name, accuracy=accuracy, majority=majority))
     return findings + _spelt_out(dataset, rows)
+
+
+def _looked_at(dataset: Dataset, known: Bool[np.ndarray, " N"]) -> Rows:
+    """The rows that there are to learn from, shuffled, at most `MAX_ROWS`."""
+    parts = [rows for part, rows in dataset.parts.items() if part in ("all", "train")]
+    rows = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+    rows = rows[known[rows]]
+    if len(rows) > MAX_ROWS:
+        rows = generator_for(0, "leak").choice(rows, MAX_ROWS, replace=False)
+    return np.asarray(generator_for(1, "leak").permutation(rows))
+
+
+def _numbers_given_away(dataset: Dataset) -> list[Finding]:
+    """Columns whose value says the number to predict: learnt on half of the rows, judged on the others."""
+    targets = target_values(dataset)
+    rows = _looked_at(dataset, np.isfinite(targets))
+    if len(rows) < MIN_ROWS or not np.ptp(targets[rows]):
+        return []
+    taken = set(dataset.schema.roles.values())
+    findings = []
+    for column in dataset.schema.columns:
+        if column.name not in taken and column.kind in (Kind.CATEGORY, Kind.NUMBER, Kind.DATETIME):
+            values = _values(dataset, column.name, kind=column.kind, rows=rows)
+            explained = holdout_explained(values, targets[rows])
+            if explained >= MIN_EXPLAINED:
+                findings.append(_number_finding(dataset, column.name, explained=explained))
+    return findings
+
+
+def holdout_explained(values: Codes, targets: Float[np.ndarray, " n"]) -> float:
+    """The share of the spread of numbers on the second half of rows that the value alone explains: by its mean on the first.
+
+    Args:
+        values: A code for each row's value; -1 where it is missing.
+        targets: A number for each row.
+
+    Example:
+        >>> values = np.tile([0, 1, 2], 40)
+        >>> holdout_explained(values, 2.0 * values)
+        1.0
+    """
+    half = len(targets) // 2
+    learn, judge = targets[:half], targets[half:]
+    places, size = values + 1, int(values.max()) + 2
+    counts = np.bincount(places[:half], minlength=size)
+    means = np.bincount(places[:half], learn, minlength=size) / np.maximum(counts, 1)
+    guesses = np.where(counts > 0, means, learn.mean())[places[half:]]
+    spread = float(((judge - judge.mean()) ** 2).sum())
+    return float(1 - ((judge - guesses) ** 2).sum() / spread) if spread > 0 else 0.0
+
+
+def _number_finding(dataset: Dataset, name: str, *, explained: float) -> Finding:
+    return Finding(
+        check=NAME,
+        severity="warning",
+        problem=f"Column '{name}' gives the number away: it alone explains {percent(explained)} of the differences in "
+        f"'{dataset.schema.roles['target']}' on rows not used to learn it. Will it be known when the model is used?",
+        remedy=f"nothing to do: it is used for nothing; `--ignore {name}` hides this line",
+        count=1,
+        action=Action(kind="drop_column", column=name),
+        by_default=True,
+        evidence={"column": name, "explained": explained},
+    )
 
 
 def holdout_accuracy(values: Codes, labels: Codes) -> tuple[float, float]:

@@ -18,7 +18,8 @@ def build_calibration(run: RunRecords) -> Section | None:
     points = curve_points(tuned)
     error, temperature = tuned.get("expected_calibration_error"), tuned.get("best_temperature")
     facts = {
-        "sentence": error_in_words(error, points),
+        "sentence": error_in_words(error, points, of_labels=run.metrics.answer_kind == "labels"),
+        "of_labels": run.metrics.answer_kind == "labels",
         "errors": [
             (wording.model_name(name, run.metrics.described), wording.percent(by_model[name].get("expected_calibration_error")))
             for name in ("pretrained", "probe", "tuned")
@@ -38,8 +39,14 @@ def curve_points(calibration: Mapping[str, Any]) -> list[tuple[float, float, int
     return [point for point in points if point[0] is not None and point[1] is not None and point[2]]
 
 
-def error_in_words(error: float | None, points: list[tuple[float, float, int]]) -> str:
-    """What the calibration error means for somebody who reads a confidence."""
+def error_in_words(error: float | None, points: list[tuple[float, float, int]], *, of_labels: bool = False) -> str:
+    """What the calibration error means for somebody who reads a confidence.
+
+    Args:
+        error: Mean distance of stated confidence and reality.
+        points: Of the curve.
+        of_labels: Whether it is about each label that is given, not about one answer for each example.
+    """
     if error is None:
         return ""
     quality = next(
@@ -51,9 +58,8 @@ def error_in_words(error: float | None, points: list[tuple[float, float, int]]) 
         return text
     confidence = sum(c * n for c, _, n in points) / total
     accuracy = sum(a * n for _, a, n in points) / total
-    text += (
-        f" Over all test examples the model claims {wording.percent(confidence)} and is right in {wording.percent(accuracy)}"
-    )
+    over = "Over all labels that it gives" if of_labels else "Over all test examples"
+    text += f" {over} the model claims {wording.percent(confidence)} and is right in {wording.percent(accuracy)}"
     return text + _leaning(confidence - accuracy)
 
 

@@ -49,7 +49,8 @@ class Label:
         if column.kind in (Kind.TEXT, Kind.LIST):
             holds = "free text, not labels" if column.kind is Kind.TEXT else "lists of labels, not one label in each row"
             return Decision(name="task", value=False, reason=f"'{target}' holds {holds}")
-        if column.kind is Kind.NUMBER and column.distinct > MAX_NUMERIC_LABELS:
+        are_numbers = column.kind is Kind.NUMBER or (column.kind is Kind.IDENTIFIER and column.has_number_examples)
+        if are_numbers and column.distinct > MAX_NUMERIC_LABELS:
             reason = f"'{target}' holds labels that are numbers, {column.distinct:,} different ones"
             return Decision(name="task", value=True, reason=reason, evidence={FIT: MANY_NUMBERS})
         return Decision(name="task", value=True, reason=f"'{target}' holds labels")

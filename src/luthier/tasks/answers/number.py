@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from luthier.core.decision import Decision
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.data.keys import MAX_NUMERIC_LABELS
-from luthier.data.schema import Column, Kind, Schema
+from luthier.data.schema import Kind, Schema
 from luthier.data.targets import to_numbers
 from luthier.evaluation.baselines import mean_of_nearest, ridge
 from luthier.evaluation.display import format_number
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 NEIGHBOURS = 10
+MAYBE_NUMBERS = (Kind.CATEGORY, Kind.IDENTIFIER)  # ratings from 1 to 5; whole numbers that are all different
 FEW_NUMBERS = 0.5  # how well this fits numbers of few different values, which may as well be labels
 
 
@@ -48,9 +49,10 @@ class Number:
         """Numbers; of few different values they are rather labels, unless one asks for this."""
         name = schema.roles["target"]
         column = next(column for column in schema.columns if column.name == name)
-        if not _holds_numbers(column):
-            return Decision(name="task", value=False, reason=f"'{name}' holds no numbers")
-        if column.kind is Kind.NUMBER and column.distinct > MAX_NUMERIC_LABELS:
+        if column.kind is not Kind.NUMBER and not (column.kind in MAYBE_NUMBERS and column.has_number_examples):
+            reason = f"'{name}' holds no numbers as they are to be written: 1234.5, without separators and units"
+            return Decision(name="task", value=False, reason=reason)
+        if column.distinct > MAX_NUMERIC_LABELS:
             reason = f"'{name}' holds numbers, {column.distinct:,} different ones"
             return Decision(name="task", value=True, reason=reason)
         reason = f"'{name}' holds numbers of {column.distinct:,} different values only"
@@ -139,20 +141,6 @@ class Number:
         """The mean of the nearest neighbours."""
         known = self.known(targets)
         return mean_of_nearest(train[known], targets[known], others, neighbours=NEIGHBOURS)
-
-
-def _holds_numbers(column: Column) -> bool:
-    """Of categories a few examples are looked at: ratings from 1 to 5 are numbers too."""
-    if column.kind is Kind.NUMBER:
-        return True
-    return column.kind is Kind.CATEGORY and bool(column.examples) and all(_is_number(value) for value in column.examples)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return bool(np.isfinite(float(text)))
-    except ValueError:
-        return False
 
 
 def _in_unit(decoded: Float[np.ndarray, "N 1"], state: TaskState) -> Float[np.ndarray, " N"]:

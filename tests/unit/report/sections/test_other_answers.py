@@ -133,9 +133,16 @@ def test_a_lower_error_is_a_gain(of_numbers: RunRecords) -> None:
     assert gain.value.startswith("+")
 
 
-def test_nothing_is_said_about_a_confidence_that_nobody_states(of_sets: RunRecords, of_numbers: RunRecords) -> None:
-    assert build_calibration(of_sets) is None
+def test_nothing_is_said_about_a_confidence_that_nobody_states(of_numbers: RunRecords) -> None:
     assert build_calibration(of_numbers) is None
+
+
+def test_the_confidence_of_several_labels_is_that_of_each_label_given(of_sets: RunRecords) -> None:
+    section = build_calibration(of_sets)
+    assert section is not None
+    assert "Over all labels that it gives the model claims" in section.facts["sentence"]
+    assert sum(n for _, _, n in section.facts["points"]) == sum(int(str(row["predicted"])) for row in of_sets.metrics.per_class)
+    assert not section.facts["temperature"]
 
 
 def test_answers_of_an_unknown_kind_are_scored_compared_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
