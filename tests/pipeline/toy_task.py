@@ -24,6 +24,7 @@ class LoudText:
     modality: Modality = "text"
     roles: tuple[str, ...] = ("text",)
     example = '"help!"'
+    classic = "none"
 
     def rows(self, table: "pa.Table", roles: Mapping[str, str]) -> Sequence[str]:
         """The texts."""

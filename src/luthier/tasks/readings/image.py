@@ -25,6 +25,7 @@ class Image:
     noun: str = "image"
     roles: tuple[str, ...] = ("image",)
     example: str = '"photo.jpg"'
+    classic: str = "the main components of small pictures"
 
     def rows(self, table: "pa.Table", roles: Mapping[str, str]) -> Sequence[str]:
         """The paths."""

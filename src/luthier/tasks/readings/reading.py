@@ -24,12 +24,14 @@ class Reading(Protocol):
         noun: One such input, for people.
         roles: Of the columns that are read.
         example: A row as one writes it in Python.
+        classic: What a linear model is given of this kind of input, in words for the report.
     """
 
     modality: Modality
     noun: str
     roles: tuple[str, ...]
     example: str
+    classic: str
 
     def rows(self, table: "pa.Table", roles: Mapping[str, str]) -> Sequence[Any]:
         """The raw input of each row."""

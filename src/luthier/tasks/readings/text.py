@@ -23,6 +23,7 @@ class Text:
     noun: str = "text"
     roles: tuple[str, ...] = ("text",)
     example: str = '"my card never arrived"'
+    classic: str = "TF-IDF of words, word pairs and characters"
 
     def rows(self, table: "pa.Table", roles: Mapping[str, str]) -> Sequence[str]:
         """The texts."""

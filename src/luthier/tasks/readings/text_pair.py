@@ -26,6 +26,7 @@ class TextPair:
     noun: str = "text"
     roles: tuple[str, ...] = ("text", "text_pair")
     example: str = '("a man sleeps", "nobody is awake")'
+    classic: str = "TF-IDF of both texts, and how far they overlap"
 
     def rows(self, table: "pa.Table", roles: Mapping[str, str]) -> Sequence[Pair]:
         """The pairs; missing texts are empty."""
