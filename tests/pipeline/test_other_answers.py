@@ -2,7 +2,9 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,6 +13,7 @@ import pytest
 import luthier
 from luthier.core.storage import read_json
 from luthier.package.predict import predict_source
+from luthier.pipeline import run_folder
 from luthier.testing.folders import tiny_image_model, tiny_text_model
 
 WORDS = ("parcel", "lost", "screen", "refund", "invoice", "late", "thanks", "broken", "please", "today")
@@ -168,3 +171,63 @@ def test_ewc_of_other_answers_says_that_it_is_empirical(model: str, tmp_path: Pa
     found = [event for event in journal if event["event"] == "importance"]
     assert found
     assert all(event["empirical"] and event["mean"] > 0 for event in found)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def write_numbers(path: Path, number: int) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["message", "urgency"])
+        writer.writerows([text, f"{urgency(text) + len(text) / 7:.3f}"] for text in texts(number))
+
+
+@pytest.mark.parametrize("method", ["full", "lora:2", "gradual:1"])
+def test_every_method_trains_numbers(method: str, model: str, tmp_path: Path) -> None:
+    """The self-test before the first step is part of it."""
+    write_numbers(tmp_path / "messages.csv", 60)
+    run = luthier.tune("messages.csv", target="urgency", model=model, method=method, num_epochs=1, threads=1)
+    journal = [json.loads(line) for line in (run.folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert any(event["event"] == "preflight" for event in journal)
+    assert [event["kept"] for event in journal if event["event"] == "rung_finished"][-1]
+
+
+def test_an_interrupted_run_of_numbers_goes_on_to_the_same_end(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_numbers(tmp_path / "messages.csv", 60)
+    asked = {
+        "target": "urgency",
+        "model": model,
+        "method": "top-blocks:1",
+        "num_epochs": 2,
+        "checkpoint_seconds": 0,
+        "threads": 1,
+    }
+    straight = luthier.tune("messages.csv", out="straight", **asked)
+    original = run_folder.RunFolder.record
+
+    def record(self: run_folder.RunFolder, event: Mapping[str, Any]) -> None:
+        original(self, event)
+        if event["event"] == "step" and event["step"] == 2:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder.RunFolder, "record", record)
+        with pytest.raises(Killed):
+            luthier.tune("messages.csv", out="run", **asked)
+    again = luthier.resume(tmp_path / "run")
+    assert (again.folder / "predictions.parquet").read_bytes() == (straight.folder / "predictions.parquet").read_bytes()
+
+
+def test_a_search_looks_for_the_smallest_error(model: str, tmp_path: Path) -> None:
+    write_numbers(tmp_path / "messages.csv", 60)
+    found = luthier.search(
+        "messages.csv", target="urgency", model=model, threads=1, num_epochs=1, trials=3, final=False,
+        method={"choice": {"probe": {"probe_penalty": {"log": [1e-5, 10]}}}}, out="found",
+    )  # fmt: skip
+    record = found.record
+    assert record.direction == "lower"
+    assert record.trials[record.best].score == min(trial.score for trial in record.trials if trial.score is not None)

@@ -16,6 +16,7 @@ from luthier.core.seeding import generator_for, seed_for
 # More rows make a linear model on words hardly better, and the baseline must stay a small part of the run.
 MAX_TRAIN_ROWS = 100_000
 WORDS_STRENGTH, PIXELS_STRENGTH, SOUND_STRENGTH = 10.0, 0.1, 1.0
+RIDGE_PENALTY = 10.0
 NEGATIONS = frozenset({"no", "not", "nobody", "none", "nothing", "never", "without", "n't"})
 _TEMPERATURE = 0.05
 
@@ -193,12 +194,12 @@ def logistic_of_each(
     return np.stack(columns, axis=1) if columns else np.zeros((others.shape[0], 0))
 
 
-def ridge(train: Any, train_targets: Float[np.ndarray, "M C"], others: Any, *, strength: float) -> Float[np.ndarray, "N C"]:
-    """Ridge regression with a penalty of 10 / `strength`, the C of a logistic regression on the same features."""
+def ridge(train: Any, train_targets: Float[np.ndarray, "M C"], others: Any) -> Float[np.ndarray, "N C"]:
+    """Ridge regression with a penalty of 10; `train` and `others` are dense or sparse matrices of features."""
     from sklearn.linear_model import Ridge
     from threadpoolctl import threadpool_limits
 
-    model = Ridge(alpha=10 / strength, tol=1e-3)
+    model = Ridge(alpha=RIDGE_PENALTY, tol=1e-3)
     with threadpool_limits(1):
         model.fit(train, train_targets)
         return np.asarray(model.predict(others), dtype=np.float64).reshape(others.shape[0], -1)

@@ -146,7 +146,7 @@ def test_a_ridge_regression_is_scikit_learns_and_takes_sparse_features() -> None
     generator = np.random.default_rng(0)
     train, others = generator.normal(size=(80, 4)), generator.normal(size=(5, 4))
     targets = (train @ [1.0, -2.0, 0.0, 0.5] + generator.normal(size=80))[:, None]
-    expected = Ridge(alpha=1.0).fit(train, targets).predict(others).reshape(-1, 1)
-    np.testing.assert_allclose(ridge(train, targets, others, strength=10.0), expected, rtol=1e-6)
-    found = ridge(sparse.csr_array(train), targets, sparse.csr_array(others), strength=10.0)
+    expected = Ridge(alpha=10.0).fit(train, targets).predict(others).reshape(-1, 1)
+    np.testing.assert_allclose(ridge(train, targets, others), expected, rtol=1e-6)
+    found = ridge(sparse.csr_array(train), targets, sparse.csr_array(others))
     np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2)

@@ -93,10 +93,10 @@ def test_the_classic_has_a_model_for_each_label_also_for_one_that_is_always_ther
 
 
 def test_neighbours_vote_for_each_label() -> None:
-    features = np.array([[1.0, 0.0]] * 5 + [[-1.0, 0.0]] * 5)
-    targets = np.array([[1, 0]] * 3 + [[1, 1]] * 2 + [[0, 1]] * 5, dtype=np.float32)
+    features = np.array([[1.0, 0.0]] * 3 + [[-1.0, 0.0]] * 3)
+    targets = np.array([[1, 0]] * 2 + [[1, 1]] + [[0, 1]] * 3, dtype=np.float32)
     found = LABELS.nearest(features, targets, np.array([[2.0, 0.1], [-3.0, 0.1]]), STATE)
-    assert found == pytest.approx(np.array([[1.0, 0.4], [0.0, 1.0]]))
+    assert found == pytest.approx(np.array([[1.0, 1 / 3], [0.0, 1.0]]))
 
 
 def test_pictures_are_ranked_too() -> None:

@@ -60,7 +60,7 @@ def test_baselines_know_the_mean_a_line_and_the_neighbours() -> None:
     targets = (3 * features).astype(np.float32)
     targets[0] = np.nan
     assert NUMBER.majority(targets, 2, state).ravel() == pytest.approx([np.nanmean(targets)] * 2)
-    found = NUMBER.linear(features, targets, np.array([[0.5], [-0.5]]), state, strength=1000.0, seed=0)
+    found = NUMBER.linear(100 * features, targets, np.array([[50.0], [-50.0]]), state, strength=1.0, seed=0)
     assert found.ravel() == pytest.approx([1.5, -1.5], abs=0.05)
     circle = np.stack([np.cos(np.arange(40)), np.sin(np.arange(40))], axis=1)
     height = circle[:, 1:].astype(np.float32)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 THRESHOLD = 0.5
-NEIGHBOURS = 5
+NEIGHBOURS = 3
 SET_MEASURES = ("micro_f1", "macro_f1", "micro_precision", "micro_recall", "subset_accuracy")
 
 

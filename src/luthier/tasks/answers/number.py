@@ -129,7 +129,7 @@ class Number:
     ) -> Float[np.ndarray, "N 1"]:
         """Ridge regression."""
         known = np.flatnonzero(self.known(targets))
-        return ridge(train[known], targets[known], others, strength=strength)
+        return ridge(train[known], targets[known], others)
 
     def nearest(
         self,
