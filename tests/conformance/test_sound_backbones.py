@@ -1,7 +1,6 @@
 """Networks for sound: those of the families that need their own preprocessing at hand, and those of the examples."""
 
 import importlib
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -110,7 +109,3 @@ def test_yamnet_hears_what_it_was_trained_on(shared: Path, monkeypatch: pytest.M
         scores = torch.sigmoid(features @ weights["classifier.weight"].T + weights["classifier.bias"])[0]
     assert names[int(scores.argmax())] == "Speech"
     assert float(scores.max()) > 0.8
-
-
-def test_the_examples_are_not_left_on_the_path() -> None:
-    assert EXAMPLES not in sys.path
