@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from luthier.evaluation.bootstrap import score_of, unit_sums
@@ -54,6 +55,15 @@ def made_numbers(num_rows: int, *, seed: int = 0) -> Predictions:
         targets=targets,
         answers=targets + generator.normal(0, 6, num_rows),
     )
+
+
+def made_tags(num_rows: int, *, seed: int = 0) -> Predictions:
+    generator = np.random.default_rng(seed)
+    targets = [generator.choice(["O", "B-ant", "I-ant", "B-bee"], size).tolist() for size in generator.integers(1, 9, num_rows)]
+    answers = [[tag if generator.random() < 0.7 else "O" for tag in tags] for tags in targets]
+    ids = [f"row {place}" for place in range(num_rows)]
+    columns = {"example_id": ids, "group": ids, "target": targets, "prediction": answers}
+    return Predictions(table=pa.table(columns), answer_kind="entities")
 
 
 class MeasureConformance:
@@ -215,6 +225,30 @@ class TestPearson(NumberConformance):
 
 class TestSpearman(NumberConformance):
     name = "spearman"
+
+
+class TagConformance(MeasureConformance):
+    def made(self, num_rows: int, *, seed: int = 0) -> Predictions:
+        return made_tags(num_rows, seed=seed)
+
+    def perfect(self, said: Predictions) -> Predictions:
+        return replace(said, table=said.table.set_column(3, "prediction", said.table["target"]))
+
+
+class TestEntityF1(TagConformance):
+    name = "entity_f1"
+
+
+class TestEntityPrecision(TagConformance):
+    name = "entity_precision"
+
+
+class TestEntityRecall(TagConformance):
+    name = "entity_recall"
+
+
+class TestTokenAccuracy(TagConformance):
+    name = "token_accuracy"
 
 
 class TestExpectedCalibrationError(MeasureConformance):

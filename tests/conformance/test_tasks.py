@@ -1,8 +1,12 @@
 """Every member of the family of tasks."""
 
+from pathlib import Path
+
+from luthier.data.dataset import Dataset
 from luthier.data.schema import Kind
 from luthier.tasks import TASKS
 from luthier.testing.conformance import TaskConformance
+from luthier.testing.tables import make_dataset
 
 
 class TestTextClassification(TaskConformance):
@@ -63,6 +67,41 @@ class TestTextPairRegression(NumberConformance):
 
 class TestImageRegression(NumberConformance):
     name = "image-regression"
+
+
+class TestTokenClassification(TaskConformance):
+    name = "token-classification"
+    values = (
+        '[[3, 9, "Thing"]]',
+        '[{"start": 4, "end": 10, "label": "Part"}]',
+        "[]",
+        "[]",
+        "[]",
+        '[[14, 20, "State"]]',
+        '[[0, 4, "State"]]',
+        "[]",
+    )
+
+    def kinds(self) -> dict[str, Kind]:
+        return {"answer": Kind.SPANS}
+
+
+class TestTokenTagging(TaskConformance):
+    name = "token-tagging"
+    values = ('["D", "N", "R", "V"]', '["D", "N", "V", "A"]', '["R", "V", "P"]', '["N"]', '["R", "P"]') + (
+        '["P", "V", "A"]',
+    ) * 3
+
+    def example(self, folder: Path) -> Dataset:
+        words = [
+            '["my", "parcel", "never", "came"]', '["the", "screen", "is", "cracked"]', '["where", "is", "it"]', '["parcel"]',
+            '["still", "nothing"]', '["it", "was", "lost"]', '["it", "is", "fine"]', '["you", "are", "kind"]',
+        ]  # fmt: skip
+        return make_dataset(
+            {"words": words, "answer": self.values},
+            roles={"text": "words", "target": "answer"},
+            kinds={"words": Kind.LIST, "answer": Kind.LIST},
+        )
 
 
 def judges(kind: type) -> set[str]:

@@ -35,6 +35,9 @@ FILLERS = [
     "you",
     "when",
 ]
+# Words of sentences with tags.
+DRUGS, PLACES = ("aspirin", "ibuprofen", "quinine", "codeine"), ("leeds", "york", "bath", "ripon")
+OTHERS = ("the", "nurse", "gave", "him", "some", "in", "and", "near", "today", "again", "of", "tablets")
 # Everything by which two runs could differ is fixed; epochs are few, because each costs a second.
 TEXT_RUN = {"num_epochs": 2, "threads": 1, "precision": "float32", "learning_rate": 3e-3, "bootstrap_samples": 200}
 
@@ -118,3 +121,28 @@ def make_pictures(folder: Path, number: int, *, seed: int = 0, labels: Sequence[
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(target)
     return folder
+
+
+def make_sentences(number: int, *, seed: int = 0, longest: int = 12) -> list[list[tuple[str, str]]]:
+    """Words and IOB2 tags: drugs of one word, places of one or two (`north york`)."""
+    generator = np.random.default_rng(seed)
+    sentences = []
+    for _ in range(number):
+        rows: list[tuple[str, str]] = []
+        while len(rows) < generator.integers(4, longest):
+            draw = generator.random()
+            if draw < 0.15:
+                rows.append((str(generator.choice(DRUGS)), "B-Drug"))
+            elif draw < 0.3:
+                name = str(generator.choice(PLACES))
+                rows += [("north", "B-Place"), (name, "I-Place")] if generator.random() < 0.5 else [(name, "B-Place")]
+            else:
+                rows.append((str(generator.choice(OTHERS)), "O"))
+        sentences.append(rows)
+    return sentences
+
+
+def write_conll(path: Path, sentences: list[list[tuple[str, str]]]) -> Path:
+    blocks = ["\n".join(f"{word}\t{tag}" for word, tag in rows) for rows in sentences]
+    path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    return path

@@ -22,6 +22,9 @@ TARGET_NAMES = (
     "label", "labels", "target", "class", "category", "intent", "sentiment", "emotion", "topic", "gold", "answer", "outcome",
     "rating", "stars", "score", "tag", "type", "y", "intents", "topics", "tags", "categories",
 )  # fmt: skip
+# Of columns that hold lists: the tags of words, and the words.
+TAG_NAMES = ("tags", "ner_tags", "pos_tags", "entities", "spans", "labels", "label", "slots", "target")
+WORD_NAMES = ("tokens", "words")
 TEXT_NAMES = (
     "text", "message", "sentence", "review", "content", "body", "comment", "tweet", "question", "utterance", "query",
     "document", "description", "title",
@@ -165,7 +168,34 @@ def _may_be_target(column: Column) -> bool:
     return column.kind is Kind.NUMBER or (column.kind in (Kind.TEXT, Kind.IDENTIFIER) and column.mean_words < _LONG_LABEL_WORDS)
 
 
+def _holds_words(column: Column) -> bool:
+    return column.kind is Kind.LIST and column.name.lower() in WORD_NAMES
+
+
+def _guess_tags(columns: Sequence[Column]) -> Decision[str | None] | None:
+    """A column with marks on the words of another: spans, tags that mark entities, or any tags beside a list of words."""
+    marks = [column for column in columns if column.kind in (Kind.TAGS, Kind.SPANS)]
+    if any(map(_holds_words, columns)):
+        marks += [column for column in columns if column.kind is Kind.LIST and column.name.lower() in TAG_NAMES]
+    if not marks:
+        return None
+    named = next((column for name in TAG_NAMES for column in marks if column.name.lower() == name), marks[0])
+    what = "spans of characters" if named.kind is Kind.SPANS else "a tag for each word"
+    others = [column.name for column in marks if column is not named]
+    also = f"; so could {' or '.join(others[:3])}" if others else ""
+    return Decision(
+        name="target",
+        value=named.name,
+        reason=f"its values are {what}{also}",
+        evidence=_described(marks),
+        override="--target COLUMN",
+    )
+
+
 def _guess_target(columns: Sequence[Column]) -> Decision[str | None]:
+    if marks := _guess_tags(columns):
+        return marks
+    columns = [column for column in columns if not _holds_words(column)]
     lists = [column for column in columns if column.kind is Kind.LIST]
     categories = lists or [column for column in columns if column.kind is Kind.CATEGORY]
     named = _named([column for column in columns if _may_be_target(column)], TARGET_NAMES)
@@ -186,6 +216,9 @@ def _guess_target(columns: Sequence[Column]) -> Decision[str | None]:
 
 
 def _guess_text(columns: Sequence[Column]) -> Decision[str | None]:
+    words_of = next(filter(_holds_words, columns), None)
+    if words_of is not None:
+        return Decision(name="text", value=words_of.name, reason="its values are lists of words", override="--text COLUMN")
     texts = sorted((column for column in columns if column.kind is Kind.TEXT), key=lambda column: -column.mean_words)
     words = {column.name: column.mean_words for column in texts}
     if texts:

@@ -158,13 +158,15 @@ def mix(values: UInt64[np.ndarray, " *any"]) -> UInt64[np.ndarray, " *any"]:
 def answer_kind(dataset: Dataset) -> str:
     """What the target holds: as the task reads it, or else as its column looks; empty where there is no target.
 
-    Lists are `labels`, numbers with more than 20 distinct values a `number` (also where all are different, as identifiers
-    are), everything else but dates a `label`.
+    Lists are `labels`, marks on words `entities`, numbers with more than 20 distinct values a `number` (also where all are
+    different, as identifiers are), everything else but dates a `label`.
     """
     name = dataset.schema.roles.get("target")
     if name is None or dataset.schema.answer_kind:
         return dataset.schema.answer_kind if name else ""
     column = next(column for column in dataset.schema.columns if column.name == name)
+    if column.kind in (Kind.TAGS, Kind.SPANS):
+        return "entities"
     if column.kind is Kind.LIST:
         return "labels"
     if column.distinct <= MAX_NUMERIC_LABELS:

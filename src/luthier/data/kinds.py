@@ -13,6 +13,7 @@ import numpy as np
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.data.lists import parse_list
 from luthier.data.schema import Column, Kind
+from luthier.data.words import is_entity_tag, read_list, read_spans
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,6 +98,8 @@ def judge_kind(sample: Sequence[str], *, present: int, distinct: int, mean_words
     """
     if not present:
         return Kind.EMPTY
+    if marks := _judge_marks(sample):
+        return marks
     if distinct == 1:
         return Kind.CONSTANT
     if _are_lists(sample):
@@ -108,6 +111,27 @@ def judge_kind(sample: Sequence[str], *, present: int, distinct: int, mean_words
     if kind := _kind_of_files(sample):
         return kind
     return _judge_words(present=present, distinct=distinct, mean_words=mean_words)
+
+
+def _judge_marks(sample: Sequence[str]) -> Kind | None:
+    """Whether nearly all values are JSON lists of tags that mark entities, or of spans; empty lists may be of either."""
+    if sum(value.startswith("[") for value in sample) < _MOSTLY * len(sample):
+        return None
+    enough, filled = _MOSTLY * len(sample), [value for value in sample if value != "[]"]
+    empty = len(sample) - len(filled)
+    if filled and sum(map(_are_spans, filled)) + empty >= enough:
+        return Kind.SPANS
+    lists = [words for value in filled if (words := read_list(value)) is not None]
+    tags = [item for words in lists for item in words]
+    is_tags = len(lists) + empty >= enough and sum(map(is_entity_tag, tags)) >= _MOSTLY * len(tags)
+    return Kind.TAGS if tags and is_tags else None
+
+
+def _are_spans(value: str) -> bool:
+    try:
+        return bool(read_spans(value))
+    except ValueError:
+        return False
 
 
 def _judge_numbers(sample: Sequence[str], *, present: int, distinct: int) -> Kind:

@@ -7,7 +7,10 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a column holds, judged from its values."""
+    """What a column holds, judged from its values.
+
+    Three are JSON: lists of words or labels, lists of tags that mark entities (`B-LOC`), lists of spans of characters.
+    """
 
     TEXT = "text"
     CATEGORY = "category"
@@ -17,6 +20,8 @@ class Kind(StrEnum):
     DATETIME = "datetime"
     IMAGE = "image"
     AUDIO = "audio"
+    TAGS = "tags"
+    SPANS = "spans"
     CONSTANT = "constant"
     EMPTY = "empty"
 

@@ -2,9 +2,12 @@
 
 import math
 
+from luthier.core.names import count_of
+
 _SHARES = {
     "accuracy", "top_3_accuracy", "macro_f1", "macro_precision", "macro_recall", "weighted_f1", "micro_f1", "micro_precision",
-    "micro_recall", "subset_accuracy", "mean_average_precision",
+    "micro_recall", "subset_accuracy", "mean_average_precision", "entity_f1", "entity_precision", "entity_recall",
+    "token_accuracy",
 }  # fmt: skip
 _TITLES = {
     "top_3_accuracy": "top-3 accuracy",
@@ -16,6 +19,7 @@ _TITLES = {
     "r2": "R²",
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
+    "entity_f1": "entity F1",
     "mcc": "MCC",
     "brier": "Brier score",
     "roc_auc": "ROC AUC",
@@ -24,6 +28,20 @@ _TITLES = {
 
 
 _IN_UNITS = {"mae", "rmse"}  # of the numbers that are answered, which may be of any size
+
+
+# What the scores by label count, where that is not examples.
+COUNTED = {"entities": ("test entity", "test entities"), "tags": ("test word", "test words")}
+
+
+def counted(number: int, answer_kind: str) -> str:
+    """So many of what the scores by label count.
+
+    Example:
+        >>> counted(1, "label"), counted(2, "entities")
+        ('1 test example', '2 test entities')
+    """
+    return count_of(number, *COUNTED.get(answer_kind, ("test example", "test examples")))
 
 
 def measure_title(measure: str) -> str:

@@ -137,6 +137,33 @@ class DeepHead(nn.Module):
         return dict(self._settings)
 
 
+class TokenHead(nn.Module):
+    """A head on every hidden state: logits for each token.
+
+    Args:
+        inner: What gives the logits of one vector.
+
+    Example:
+        >>> head = TokenHead(LinearHead(4, 3, dropout=0.0, seed=0))
+        >>> head(State(hidden=torch.ones(2, 5, 4), mask=None, pooled=None)).shape
+        torch.Size([2, 5, 3])
+    """
+
+    reads_states = True
+
+    def __init__(self, inner: LinearHead | DeepHead) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, state: State) -> Float[Tensor, "B T C"]:
+        """Logits of all tokens; those of padding mean nothing."""
+        return self.inner(state.hidden)  # type: ignore[no-any-return]
+
+    def settings(self) -> dict[str, object]:
+        """What is needed to build it again."""
+        return {"kind": "tokens", "inner": self.inner.settings()}
+
+
 def build_head(settings: HeadSettings, width: int, num_outputs: int, *, seed: int) -> LinearHead | DeepHead:
     """A fresh head.
 
@@ -165,7 +192,7 @@ def build_head(settings: HeadSettings, width: int, num_outputs: int, *, seed: in
     )
 
 
-def head_from(saved: Mapping[str, Any]) -> LinearHead | DeepHead:
+def head_from(saved: Mapping[str, Any]) -> nn.Module:
     """The head that `settings()` of a head describes, with weights that are to be loaded.
 
     Raises:
@@ -174,13 +201,27 @@ def head_from(saved: Mapping[str, Any]) -> LinearHead | DeepHead:
     arguments = {name: value for name, value in saved.items() if name != "kind"}
     kinds: Mapping[object, Any] = {"linear": LinearHead, "deep": DeepHead}
     try:
-        head: LinearHead | DeepHead = kinds[saved.get("kind")](**arguments, seed=0)
+        if saved.get("kind") == "tokens":
+            return TokenHead(head_from(saved["inner"]))  # type: ignore[arg-type]  # what it holds was saved by its own `settings`
+        head: nn.Module = kinds[saved.get("kind")](**arguments, seed=0)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"This Luthier cannot build the model's head, {dict(saved)} ({type(error).__name__}: {error}).",
             remedy="pip install --upgrade luthier, or copy the model folder again",
         ) from error
     return head
+
+
+def is_linear(head: nn.Module) -> bool:
+    """Whether a head is linear in what it stands on, or made of such heads only.
+
+    Example:
+        >>> linear = LinearHead(4, 3, dropout=0.0, seed=0)
+        >>> is_linear(linear), is_linear(TokenHead(linear)), is_linear(nn.Linear(4, 3))
+        (True, True, False)
+    """
+    parts = list(head.children())
+    return isinstance(head, LinearHead) or (bool(parts) and all(isinstance(part, LinearHead) for part in parts))
 
 
 def pool_for(head: nn.Module, backbone: Backbone, state: State) -> Float[Tensor, "B D"] | State:

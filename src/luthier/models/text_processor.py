@@ -19,6 +19,7 @@ from luthier.core.storage import write_json, write_text
 from luthier.errors import ModelError
 from luthier.models.refusal import MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES
 from luthier.models.strict_json import read_strict_json
+from luthier.models.word_windows import WordRows, build_word_tokenizer, encode_sentences, frame_of, word_pieces
 
 TOKENIZER = "tokenizer.json"
 PROCESSOR = "processor.json"
@@ -117,6 +118,24 @@ class TextProcessor:
         uncut = _build_tokenizer(self._json)
         inputs = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
         return np.fromiter((len(encoding) for encoding in uncut.encode_batch_fast(inputs)), np.int64, count=len(inputs))
+
+    def encode_words(self, sentences: Sequence[Sequence[str]]) -> WordRows:
+        """Token ids of sentences given as words; those longer than `max_length` in windows, so that no word is lost."""
+        tokenizer = build_word_tokenizer(self._json)
+        frame = frame_of(tokenizer, unknown=self._unknown_id)
+        return encode_sentences(tokenizer, sentences, frame=frame, max_length=self.max_length)
+
+    def count_word_tokens(self, sentences: Sequence[Sequence[str]]) -> Int[np.ndarray, " rows"]:
+        """Tokens of each sentence in one piece, special tokens included."""
+        tokenizer = build_word_tokenizer(self._json)
+        frame = frame_of(tokenizer, unknown=self._unknown_id)
+        pieces = word_pieces(tokenizer, sentences, unknown=frame.unknown)
+        special = len(frame.before) + len(frame.after)
+        return np.array([special + sum(map(len, words)) for words in pieces], dtype=np.int64)
+
+    @property
+    def _unknown_id(self) -> int:
+        return self.special_ids.get("unk", self.pad_id)
 
     def with_max_length(self, max_length: int) -> "TextProcessor":
         """The same processor with another longest row.

@@ -11,7 +11,7 @@ from luthier.core.names import count_of
 from luthier.core.storage import read_json, write_text
 from luthier.core.yaml_text import write_scalar
 from luthier.evaluation.card_text import render_text
-from luthier.evaluation.display import format_score, measure_title, task_title
+from luthier.evaluation.display import counted, format_score, measure_title, task_title
 from luthier.evaluation.records import Metrics
 from luthier.package.folder import OWN, ModelDescription, package_of
 from luthier.tasks import TASKS
@@ -29,6 +29,7 @@ HUB_TASKS = {
     "text-regression": None,
     "text-pair-regression": None,
     "image-regression": None,
+    "token-tagging": "token-classification",
 }
 SOURCE = {"text": "new.csv", "image": "photos/", "audio": "recordings/"}
 INPUTS = {"text": "texts", "image": "images", "audio": "recordings"}
@@ -135,7 +136,7 @@ def _origin(description: ModelDescription) -> str:
 
 
 def _limits(metrics: Metrics) -> str:
-    weak = weakest_classes(metrics.per_class)
+    weak = weakest_classes(metrics.per_class, metrics.answer_kind)
     lines = [
         "- It answers any input, also one that is like none it has learnt from.",
         "- The figures hold for data like the test part; nothing was measured beyond it: other sources, other languages, "
@@ -149,11 +150,11 @@ def _limits(metrics: Metrics) -> str:
     return "## Limits\n\n" + "\n".join(lines)
 
 
-def weakest_classes(per_class: Sequence[Mapping[str, object]]) -> str:
+def weakest_classes(per_class: Sequence[Mapping[str, object]], answer_kind: str = "label") -> str:
     """The classes with the lowest F1 on test, if they were not perfect."""
     scored = [(float(str(row["f1"])), row) for row in per_class]
     worst = sorted((item for item in scored if item[0] < 1), key=lambda item: item[0])[:MOST_WEAK_CLASSES]
-    return ", ".join(f"`{row['label']}` (F1 {f1:.2f}, {row['support']} test examples)" for f1, row in worst)
+    return ", ".join(f"`{row['label']}` (F1 {f1:.2f}, {counted(int(str(row['support'])), answer_kind)})" for f1, row in worst)
 
 
 def headline(metrics: Metrics) -> str:

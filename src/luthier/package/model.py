@@ -68,7 +68,7 @@ class Model:
             return []
         columns = self.task.columns(self.predict_numbers(rows), rows, self.description.state, probs=False)
         answers: Any = next(iter(columns.values()))
-        return answers.tolist() if isinstance(answers, np.ndarray) else list(answers)
+        return list(answers.tolist() if hasattr(answers, "tolist") else answers)  # of NumPy and of Arrow alike
 
     def predict_probs(self, rows: Sequence[Any]) -> Float[np.ndarray, "N C"]:
         """Probabilities of all labels for each row, in the order of `labels`.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -183,8 +184,15 @@ def _answer(model: Model, table: pa.Table, columns: Mapping[str, str], tally: _T
     missing = np.zeros(len(rows), dtype=bool)
     missing[list(unreadable)] = True
     for name, values in added.items():
-        table = table.append_column(_free_name(name, table.column_names), pa.array(values, mask=missing))
+        table = table.append_column(_free_name(name, table.column_names), _column(values, missing))
     return table
+
+
+def _column(values: Any, missing: np.ndarray) -> pa.Array:
+    """Answers as a column, null where there is none; lists and records come typed, so that empty ones fit later ones."""
+    if not isinstance(values, pa.Array):
+        return pa.array(values, mask=missing)
+    return values.take(pa.array(np.arange(len(missing)), mask=missing)) if missing.any() else values
 
 
 def _count(table: pa.Table, unreadable: Mapping[int, str], tally: _Tally) -> None:

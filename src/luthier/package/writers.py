@@ -64,7 +64,7 @@ class _CsvWriter:
 
         table = _with_lists_as_text(table)
         options = csv.WriteOptions(include_header=not self._has_header, delimiter=self._delimiter)
-        csv.write_csv(table, self._file, options)
+        csv.write_csv(_with_lists_as_text(table), self._file, options)
         self._has_header = True
 
 

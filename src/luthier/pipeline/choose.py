@@ -104,9 +104,9 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     device = choose_device(spec.training.device, seat=seat)
     precision = choose_precision(spec.training.precision, device=device.value)
     threads = choose_threads(spec.training.threads, seat=seat)
-    decisions = [*source.decisions, device, precision, threads]
     table, parts = scored_rows(prepared)
     state = task.fit_state(table.take(parts["train"]), prepared.dataset.schema)
+    decisions = [*source.decisions, device, precision, threads, *state.decisions]
     rows = task.rows(table, prepared.dataset.schema.roles)
     processor, fitted = _fit_length(processor, task, [rows[row] for row in parts["train"]], spec.model)
     decisions += fitted

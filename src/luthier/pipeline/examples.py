@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from luthier.data.dataset import EXAMPLE_ID
+from luthier.data.words import Words
 from luthier.errors import LuthierError
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
@@ -20,6 +21,7 @@ from luthier.spec import TuneSpec
 MOST_CHARACTERS = 400
 THUMBNAIL_SIDE = 96
 SPECTROGRAM_WIDTH, SHOWN_SECONDS = 160, 8.0
+HIDDEN = "███"
 PERSONAL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+|(?:\+?\d[\d ()/.-]{6,}\d)")
 
 
@@ -35,6 +37,8 @@ def example_texts(spec: TuneSpec, prepared: Prepared, chosen: Chosen, ids: Seque
     names = [name for name in ids if name in places]
     if thumbnail := THUMBNAILS.get(prepared.task.modality):
         return {name: thumbnail(Path(value)) for name, value in zip(names, values, strict=True)} if shown == "full" else {}
+    if values and isinstance(values[0], Words):
+        return {name: _shown_words(row, masked=shown == "masked") for name, row in zip(names, values, strict=True)}
     texts = (value if isinstance(value, str) else " ⟷ ".join(map(str, value)) for value in values)
     return {name: _shown(text, masked=shown == "masked") for name, text in zip(names, texts, strict=True)}
 
@@ -51,6 +55,20 @@ def _shown(text: str, *, masked: bool) -> str:
     return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
 
 
+def _shown_words(row: Words, *, masked: bool) -> str:
+    """Words with single spaces between them, as many as may be shown: a report marks some of them by their number."""
+    hidden = [(found.start(), found.end()) for found in PERSONAL.finditer(row.text)] if masked else []
+    words = [
+        HIDDEN if any(start < row.end(place) and row.starts[place] < end for start, end in hidden) else word
+        for place, word in enumerate(row.words)
+    ]
+    text = " ".join(words)
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    kept = text[: MOST_CHARACTERS - 2].rpartition(" ")[0]
+    return f"{kept} …"
+
+
 def mask(text: str) -> str:
     """The text without e-mail addresses and long numbers.
 
@@ -58,7 +76,7 @@ def mask(text: str) -> str:
         >>> mask("write to jo@example.org or call +44 20 7946 0991")
         'write to ███ or call ███'
     """
-    return PERSONAL.sub("███", text)
+    return PERSONAL.sub(HIDDEN, text)
 
 
 def picture_thumbnail(path: Path) -> str:

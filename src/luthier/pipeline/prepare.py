@@ -24,7 +24,7 @@ from luthier.data.lists import split_cells
 from luthier.data.load import load_source
 from luthier.data.schema import Kind
 from luthier.data.split import Split, parse_fractions, split
-from luthier.errors import SpecError
+from luthier.errors import DataError, SpecError
 from luthier.pipeline.records import CheckResult
 from luthier.spec import TuneSpec, refuse_search
 from luthier.tasks import choose_task
@@ -96,8 +96,10 @@ def check(spec: TuneSpec, *, fast: bool = False, observer: Observer | None = Non
     """Look at data without a model; nothing is changed."""
     watch, observer = Stopwatch(), observer or Quiet()
     loaded = load(spec, require_target=False)
-    findings = [*loaded.findings, *run_checks(loaded.dataset, spec.data, fast=fast)]
-    dataset = loaded.dataset
+    task, dataset = _task_of(loaded.dataset, spec), loaded.dataset
+    if task is not None:
+        dataset = replace(dataset, schema=replace(dataset.schema, answer_kind=task.answer_kind))
+    findings = [*loaded.findings, *run_checks(dataset, spec.data, fast=fast), *(task.check(dataset) if task else [])]
     return CheckResult(
         name=dataset.name,
         num_rows=dataset.table.num_rows,
@@ -108,6 +110,14 @@ def check(spec: TuneSpec, *, fast: bool = False, observer: Observer | None = Non
         findings=findings,
         seconds=watch.read().wall_seconds,
     )
+
+
+def _task_of(dataset: Dataset, spec: TuneSpec) -> Task | None:
+    """The kind of problem, where the columns tell; data are also looked at before anybody knows what is asked of them."""
+    try:
+        return choose_task(dataset.schema, name=spec.task)[0]
+    except DataError:
+        return None
 
 
 def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from luthier.evaluation.records import Predictions
+from luthier.report.marked import surest_wrong_rows
 
 MOST_MISTAKES = 12
 MOST_LABELS = 14
@@ -23,6 +24,7 @@ class Mistake:
         confidence: Probability the model gave to its answer; None where it gives none.
         target_confidence: Probability it gave to the right label; None where it does not know that label.
         note: What is wrong with it, where that is not plain to see.
+        target_tags, tags: Where every word has a tag: the right ones, and those given.
     """
 
     example_id: str
@@ -31,6 +33,8 @@ class Mistake:
     confidence: float | None = None
     target_confidence: float | None = None
     note: str = ""
+    target_tags: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +65,8 @@ def read_mistakes(path: Path, *, most: int = MOST_MISTAKES) -> tuple[Mistake, ..
     tuned = read_predictions(path)["tuned"]
     if not {"example_id", "target", "prediction"} <= set(tuned.table.column_names):
         return ()
-    worst = {"labels": _worst_sets, "number": _farthest_numbers}.get(tuned.answer_kind, _most_confident)
+    by_kind = {"labels": _worst_sets, "number": _farthest_numbers, "entities": _surest_tags, "tags": _surest_tags}
+    worst = by_kind.get(tuned.answer_kind, _most_confident)
     return tuple(worst(tuned, most))
 
 
@@ -123,6 +128,23 @@ def _worst_sets(tuned: Predictions, most: int) -> list[Mistake]:
             )
         )
     return mistakes
+
+
+def _surest_tags(tuned: Predictions, most: int) -> list[Mistake]:
+    """The rows with a wrong tag of which the model was surest."""
+    rows = surest_wrong_rows(tuned, most)
+    taken = tuned.table.take([row for row, _ in rows]).to_pylist()
+    return [
+        Mistake(
+            example_id=row["example_id"],
+            target=_shown(row["target"]),
+            prediction=_shown(row["prediction"]),
+            confidence=sure,
+            target_tags=tuple(row["target"]),
+            tags=tuple(row["prediction"]),
+        )
+        for row, (_, sure) in zip(taken, rows, strict=True)
+    ]
 
 
 def _farthest_numbers(tuned: Predictions, most: int) -> list[Mistake]:

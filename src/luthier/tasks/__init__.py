@@ -12,6 +12,8 @@ from luthier.tasks.protocol import FIT, Task
 TASKS: Family[Task] = Family(
     "task",
     {
+        "token-classification": "luthier.tasks.token_classification:TASK",
+        "token-tagging": "luthier.tasks.token_tagging:TASK",
         "audio-classification": "luthier.tasks.audio_classification:TASK",
         "image-classification": "luthier.tasks.image_classification:TASK",
         "image-multi-label": "luthier.tasks.image_multi_label:TASK",

@@ -41,11 +41,13 @@ class TaskState:
         task: Name of the task.
         labels: For classification: the label of each place of the logits.
         values: Anything else the task needs (scalers, anchors).
+        decisions: What was read into the training part, where that could be read in more than one way.
     """
 
     task: str
     labels: tuple[str, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
+    decisions: tuple[Decision[Any], ...] = ()
     schema_version: int = 1
 
 

@@ -49,6 +49,11 @@ FAULTS: Mapping[str, FaultKind] = {
         many="have more or fewer cells than the header",
         kept_as="filled up or cut off",
     ),
+    "ragged_line": FaultKind(
+        one="has a line with more or fewer columns than the rest of the file",
+        many="have a line with more or fewer columns than the rest of the file",
+        kept_as="its first column is the word, and its last, if there are two, the tag; else O",
+    ),
     "bad_json": FaultKind(one="is not a JSON object", many="are not JSON objects", kept_as="all cells are empty"),
     "blank_line": FaultKind(one="is blank and was skipped", many="are blank and were skipped", harmless=True),
     "stray_mark": FaultKind(

@@ -11,9 +11,10 @@ from luthier.core.names import nearest_name
 from luthier.core.sound import is_sound_file
 from luthier.errors import DataError, LuthierError
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
+CONLL_SUFFIXES = (".conll", ".iob", ".iob2", ".bio")
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", *CONLL_SUFFIXES, ".txt")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-COMPRESSIBLE = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
+COMPRESSIBLE = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", *CONLL_SUFFIXES)
 
 _ADVICE = {
     ".xlsx": "save the sheet as CSV UTF-8 in your spreadsheet program",
@@ -29,7 +30,7 @@ _ADVICE = {
     ".7z": "unpack it first",
     ".pdf": "extract the text into a CSV file",
     ".pkl": "pickles can run code and are never read; write a Parquet file",
-    ".txt": "if it is a table, rename it: mv {name} {stem}.csv",
+    ".txt": "if it is a table, rename it: mv {name} {stem}.csv; if it holds words and tags, end sentences with blank lines",
     ".feather": "write a Parquet file",
     ".arrow": "write a Parquet file",
     ".db": "export the table as CSV",
@@ -63,6 +64,19 @@ def table_suffix(path: Path) -> str:
     return suffixes[-1] if suffixes and suffixes[-1] in TABLE_SUFFIXES else ""
 
 
+def is_table_file(path: Path) -> bool:
+    """Whether the name is that of a table; a `.txt` must also hold one word and its tag on each line.
+
+    Example:
+        >>> is_table_file(Path("a/tickets.csv")), is_table_file(Path("LICENSE"))
+        (True, False)
+    """
+    from luthier.data.load.conll import holds_tagged_words
+
+    suffix = table_suffix(path)
+    return bool(suffix) and (suffix != ".txt" or holds_tagged_words(path))
+
+
 def is_image_file(path: Path) -> bool:
     """Whether the name is that of a picture."""
     return path.suffix.lower() in IMAGE_SUFFIXES
@@ -90,9 +104,14 @@ def unsupported(path: Path) -> DataError:
         advice = f"give a folder with one sub-folder of pictures per class: {path.parent}"
     if is_sound_file(path):
         advice = f"give a folder with one sub-folder of recordings per class: {path.parent}"
-    kinds = ", ".join(TABLE_SUFFIXES)
+    kinds = ", ".join(suffix for suffix in TABLE_SUFFIXES if suffix != ".txt")
+    problem = f"{path.name} cannot be read as a table: its suffix is '{path.suffix}', not one of {kinds}."
+    if path.suffix.lower() == ".txt":
+        problem = (
+            f"{path.name} cannot be read as a table: it is a text file, and does not hold a word and its tag on each line."
+        )
     return DataError(
-        f"{path.name} cannot be read as a table: its suffix is '{path.suffix}', not one of {kinds}.",
+        problem,
         remedy=advice.format(name=path.name, stem=path.stem),
     )
 
@@ -109,6 +128,8 @@ def check_table_file(path: Path) -> LuthierError | None:
     try:
         with path.open("rb") as file:
             head = file.read(8192)
+        if head and not is_table_file(path):
+            return unsupported(path)
     except OSError as error:
         return unreadable(path.name, error)
     if not head:

@@ -10,7 +10,7 @@ from typing import Any
 from luthier.core.decision import Decision
 from luthier.core.names import count_of
 from luthier.data.dataset import PARTS
-from luthier.data.load.files import check_table_file, missing, table_suffix, unsupported
+from luthier.data.load.files import check_table_file, is_table_file, missing, table_suffix, unsupported
 from luthier.data.load.media import class_folders, has_media, is_hidden, media_in
 from luthier.data.load.source import SourceKind
 from luthier.data.settings import DataSettings
@@ -158,7 +158,7 @@ def _check_part(path: Path) -> LuthierError | None:
 def _tables_in(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    return sorted(entry for entry in path.iterdir() if entry.is_file() and table_suffix(entry) and not is_hidden(entry.name))
+    return sorted(entry for entry in path.iterdir() if entry.is_file() and is_table_file(entry) and not is_hidden(entry.name))
 
 
 def _common_root(paths: Sequence[Path]) -> Path:
@@ -182,7 +182,7 @@ def _from_several(paths: list[Path]) -> Layout:
 
 def _from_folder(folder: Path) -> Layout:
     entries = sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
-    tables = [entry for entry in entries if entry.is_file() and table_suffix(entry)]
+    tables = [entry for entry in entries if entry.is_file() and is_table_file(entry)]
     folders = [entry for entry in entries if entry.is_dir()]
     for assigned, is_table in (
         (_assign(tables, folder), True),
@@ -291,7 +291,7 @@ def _ignoring(ignored: Sequence[Path], root: Path) -> tuple[Decision[Any], ...]:
 def _why_ignored(path: Path) -> str:
     if path.is_dir():
         return "is a folder without pictures or recordings by class or tables of a part"
-    if not table_suffix(path):
+    if not is_table_file(path):
         return "is no table"
     part = part_mentioned(path.name)
     return f"is not the file named exactly '{part}', and look-alikes are never mixed" if part else "is named after no part"
@@ -322,7 +322,7 @@ def _unusable(folder: Path, tables: list[Path], *, entries: list[Path]) -> Luthi
     if inner:
         names = ", ".join(entry.name for entry in inner[:_SHOWN])
         return DataError(f"{folder} holds several data sets ({names}) and is none itself.", remedy=f"luthier tune {inner[0]}")
-    odd = [unsupported(entry) for entry in entries if entry.is_file() and not table_suffix(entry)]
+    odd = [unsupported(entry) for entry in entries if entry.is_file() and not is_table_file(entry)]
     found = ", ".join(entry.name for entry in entries[:_SHOWN]) or "nothing"
     remedy = (
         odd[0].remedy

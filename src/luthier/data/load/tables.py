@@ -11,8 +11,9 @@ from luthier.core.family import Family
 from luthier.core.names import nearest_name
 from luthier.data.dataset import EXAMPLE_ID, Rows
 from luthier.data.findings import Finding
+from luthier.data.load.conll import holds_tagged_words
 from luthier.data.load.faults import FaultLog
-from luthier.data.load.files import table_suffix
+from luthier.data.load.files import CONLL_SUFFIXES, table_suffix
 from luthier.data.load.layout import Layout
 from luthier.data.load.media import MEDIA, Media
 from luthier.data.load.source import Reader, Source
@@ -33,6 +34,7 @@ READERS: Family[Reader] = Family(
         ".jsonl": _JSONL,
         ".ndjson": _JSONL,
         ".parquet": "luthier.data.load.parquet:read_parquet",
+        **dict.fromkeys((*CONLL_SUFFIXES, ".txt"), "luthier.data.load.conll:read_conll"),
     },
 )
 _PROBED = 20
@@ -80,8 +82,9 @@ def name_below(path: Path, root: Path) -> str:
 
 
 def reader_of(path: Path) -> Reader:
-    """The reader for a file, by its suffix."""
-    return READERS[table_suffix(path)]
+    """The reader for a file, by its suffix; a `.tsv` may hold a word and its tag on each line instead of rows."""
+    suffix = table_suffix(path)
+    return READERS[CONLL_SUFFIXES[0] if suffix in (".tsv", ".tab") and holds_tagged_words(path) else suffix]
 
 
 def _read_file(path: Path, settings: DataSettings, *, log: FaultLog, offset: int) -> tuple["pa.Table", dict[str, list[int]]]:

@@ -11,6 +11,8 @@ DETAILS: Family[Callable[[Predictions], Details]] = Family(
     {
         "label": "luthier.evaluation.details.label:details_of_label",
         "labels": "luthier.evaluation.details.labels:details_of_labels",
+        "entities": "luthier.evaluation.details.entities:details_of_entities",
+        "tags": "luthier.evaluation.details.entities:details_of_tags",
         "number": "luthier.evaluation.details.number:details_of_number",
     },
 )

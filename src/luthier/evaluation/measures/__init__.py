@@ -32,6 +32,10 @@ MEASURES: Family[AnyMeasure] = Family(
         "r2": "luthier.evaluation.measures.errors_of_numbers:R2",
         "pearson": "luthier.evaluation.measures.errors_of_numbers:PEARSON",
         "spearman": "luthier.evaluation.measures.rank_correlation:SPEARMAN",
+        "entity_f1": "luthier.evaluation.measures.entities:ENTITY_F1",
+        "entity_precision": "luthier.evaluation.measures.entities:ENTITY_PRECISION",
+        "entity_recall": "luthier.evaluation.measures.entities:ENTITY_RECALL",
+        "token_accuracy": "luthier.evaluation.measures.entities:TOKEN_ACCURACY",
         "expected_calibration_error": "luthier.evaluation.measures.calibration_error:EXPECTED_CALIBRATION_ERROR",
     },
 )

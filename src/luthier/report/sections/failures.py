@@ -9,7 +9,8 @@ import numpy as np
 from luthier.evaluation.display import format_number
 from luthier.report import wording
 from luthier.report.figures_of_numbers import draw_answers, draw_errors
-from luthier.report.mistakes import ALL_OTHERS, heat_map
+from luthier.report.marked import Piece, pieces_of
+from luthier.report.mistakes import ALL_OTHERS, Mistake, heat_map
 from luthier.report.records import RunRecords
 from luthier.report.section import Section
 
@@ -31,6 +32,30 @@ WORST = {
         "The answers farthest from the truth",
         "Some of these are often errors in the given numbers: worth a look by somebody who knows the subject.",
     ),
+    "entities": (
+        "The most confident mistakes",
+        "Where the model was surest of a word, and wrong: the text as it should be marked, and as it was. What only one of "
+        "them has is framed. Some of these are often errors in the given tags: worth a look by somebody who knows the subject.",
+    ),
+    "tags": (
+        "The most confident mistakes",
+        "Where the model was surest of a word, and wrong; the words it has wrong are marked. Some of these are often errors in "
+        "the given tags: worth a look by somebody who knows the subject.",
+    ),
+}
+# What the rows of the table of scores are, what is counted, and what to say of it.
+SCORED = {
+    "entities": ("Type", "Test entities", "Types of entities from the worst to the best."),
+    "tags": ("Tag", "Test words", "Tags from the worst to the best."),
+}
+LABELS_SCORED = ("Label", "Test examples", "Labels from the worst to the best.")
+OUTCOMES = {
+    "right": "Found",
+    "other_type": "Found, but as another type",
+    "other_extent": "Found, but with more or fewer words",
+    "other_both": "Touched by one of another type and extent",
+    "missed": "Missed",
+    "made_up": "Found where there is none",
 }
 OTHER_WORST = ("Wrong answers", "Some of the answers that differ from what was expected, in the order of the test part.")
 
@@ -68,10 +93,32 @@ def build_failures(run: RunRecords) -> Section:
         "mistakes": run.mistakes,
         "worst": WORST.get(run.metrics.answer_kind, OTHER_WORST),
         "counts": label_counts(run),
+        "scored": SCORED.get(run.metrics.answer_kind, LABELS_SCORED),
+        "entities": entity_counts(run),
+        "marked": {mistake.example_id: sides for mistake in run.mistakes if (sides := both_sides(run, mistake))},
         "errors": errors_of_numbers(run.metrics.details) if run.metrics.answer_kind == "number" else {},
         "all_right": bool(run.metrics.per_class) and not run.mistakes and _num_wrong(run) == 0,
     }
     return Section(title="Where it fails", template="failures.html", facts=facts)
+
+
+def both_sides(run: RunRecords, mistake: Mistake) -> tuple[list[Piece], list[Piece]] | None:
+    """A text with the marks it should have, and with those it was given; None where there are none, or no text may be shown."""
+    text = run.examples.get(mistake.example_id, "")
+    if not text or not mistake.tags:
+        return None
+    are_entities = run.metrics.answer_kind == "entities"
+    right = pieces_of(text, mistake.target_tags, mistake.tags, are_entities=are_entities)
+    given = pieces_of(text, mistake.tags, mistake.target_tags, are_entities=are_entities)
+    return (right, given) if right and given else None
+
+
+def entity_counts(run: RunRecords) -> list[tuple[str, str]]:
+    """What became of the entities that were to be found, and how many were made up."""
+    found: Any = run.metrics.details.get("entities")
+    if run.metrics.answer_kind != "entities" or not found:
+        return []
+    return [(title, wording.thousands(found[name])) for name, title in OUTCOMES.items()]
 
 
 def label_counts(run: RunRecords) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from luthier.core.names import count_of
-from luthier.evaluation.display import format_number, task_title
+from luthier.evaluation.display import counted, format_number, task_title
 from luthier.evaluation.records import Comparison, Metrics
 from luthier.report import wording
 from luthier.report.records import RunRecords
@@ -51,7 +51,8 @@ def headline(metrics: Metrics) -> str:
 
 def plainly(metrics: Metrics) -> str:
     """What the recommended model's answers are like, without a technical word; empty where nothing can be said so."""
-    said = {"labels": of_labels, "number": of_numbers}.get(metrics.answer_kind, in_hundred)
+    by_kind = {"labels": of_labels, "number": of_numbers, "entities": of_entities, "tags": of_tags}
+    said = by_kind.get(metrics.answer_kind, in_hundred)
     return said(metrics)
 
 
@@ -62,6 +63,21 @@ def of_labels(metrics: Metrics) -> str:
         return ""
     right, found = (round(100 * scores[name].value) for name in ("micro_precision", "micro_recall"))
     return f"Of 100 labels that it gives, expect about {right} to be right; of 100 that belong, it gives about {found}."
+
+
+def of_entities(metrics: Metrics) -> str:
+    """How many of the entities found are right, and how many of those there are are found."""
+    scores = metrics.test.get(metrics.recommended, {})
+    if not {"entity_precision", "entity_recall"} <= scores.keys():
+        return ""
+    right, found = (round(100 * scores[name].value) for name in ("entity_precision", "entity_recall"))
+    return f"Of 100 entities that it finds, expect about {right} to be right; of 100 that there are, it finds about {found}."
+
+
+def of_tags(metrics: Metrics) -> str:
+    """How many words get the right tag."""
+    own = metrics.test.get(metrics.recommended, {}).get("token_accuracy")
+    return "" if own is None else f"Of 100 words, expect about {round(100 * own.value)} to get the right tag."
 
 
 def of_numbers(metrics: Metrics) -> str:
@@ -177,7 +193,7 @@ def caveats(run: RunRecords) -> list[str]:
     notes = []
     weakest = min(run.metrics.per_class, key=lambda row: float(str(row["f1"])), default=None)
     if weakest is not None:
-        notes.append(_weakest_in_words(weakest))
+        notes.append(_weakest_in_words(weakest, run.metrics.answer_kind))
     if run.metrics.n < 300:
         notes.append(f"The test part is small ({count_of(run.metrics.n, 'example')}), so every score is uncertain.")
     removed = sum(removal.count for removal in run.removals if not removal.column)
@@ -191,9 +207,9 @@ def caveats(run: RunRecords) -> list[str]:
     return notes
 
 
-def _weakest_in_words(row: Mapping[str, object]) -> str:
+def _weakest_in_words(row: Mapping[str, object], answer_kind: str) -> str:
     recall, precision = (wording.percent(float(str(row[name])), 0) for name in ("recall", "precision"))
-    support = count_of(int(str(row["support"])), "test example")
+    support = counted(int(str(row["support"])), answer_kind)
     return (
         f"Weakest label of the tuned model: “{row['label']}”. It finds {recall} of its {support}, and where it answers "
         f"“{row['label']}”, {precision} is right."

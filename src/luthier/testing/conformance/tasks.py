@@ -245,7 +245,9 @@ class TaskConformance:
             assert predictions.table.num_rows == dataset.table.num_rows
             assert all(map(math.isfinite, scores_of(predictions, self.task.measures).values()))
             if baseline.name == "majority":
-                assert len({str(value) for value in predictions.table["prediction"].to_pylist()}) == 1
+                said = predictions.table["prediction"].to_pylist()
+                items = {str(value) for row in said for value in (row if isinstance(row, list) else [row])}
+                assert 1 in (len({str(row) for row in said}), len(items))  # of tags the same for every word
 
     def test_absent_models_have_reasons(self) -> None:
         """What the card does not show is explained."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from luthier.core.names import count_of
 from luthier.core.process import Stopwatch
-from luthier.models.heads import LinearHead
+from luthier.models.heads import is_linear
 from luthier.training.data import TrainingRows
 from luthier.training.fit_settings import FitSettings
 from luthier.training.loop import Supervision
@@ -85,7 +85,7 @@ class SelfTest:
                 settings=settings,
                 loss=loss,
                 plain_loss=self.plain_loss,
-                is_convex=rung.boundary >= model.backbone.num_blocks and isinstance(model.head, LinearHead),
+                is_convex=rung.boundary >= model.backbone.num_blocks and is_linear(model.head),
                 rates=(rung.learning_rate, rung.head_learning_rate),
                 start=None if start is None else lambda places: start(rows.rows[places]),
                 save_and_load=self.save_and_load,
