@@ -144,5 +144,6 @@ def windows(sizes: Sequence[int], *, room: int, overlap: int) -> Iterator[tuple[
         yield first, end
         if end >= len(sizes):
             return
-        again = int(np.searchsorted(ends, int(ends[end - 1]) - overlap, side="left")) + 1
-        first = max(first + 1, min(again, end))
+        # Enough words less that no more than `overlap` tokens are seen again, and that the next word fits.
+        gone = max(int(ends[end - 1]) - overlap, int(ends[end]) - room)
+        first = max(first + 1, min(int(np.searchsorted(ends, gone, side="left")) + 1, end))
