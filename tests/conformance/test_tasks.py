@@ -104,6 +104,30 @@ class TestTokenTagging(TaskConformance):
         )
 
 
+class TestQuestionAnswering(TaskConformance):
+    name = "question-answering"
+    values = ('[{"text": "so", "start": 6}]', "so on", '{"text": ["c"], "answer_start": [0]}', "[]", *["and so"] * 4)
+    unknown = "nowhere in it"
+
+    def kinds(self) -> dict[str, Kind]:
+        return {"answer": Kind.ANSWERS}
+
+
+class TestSpanExtraction(TaskConformance):
+    name = "span-extraction"
+    values = (
+        '[{"slot": "thing", "start": 3, "end": 9}, {"slot": "when", "start": 10, "end": 15}]',
+        '[{"label": "thing", "start": 4, "end": 10, "text": "screen"}]',
+        *["[]"] * 2,
+        '[{"slot": "when", "start": 14, "end": 20}]',
+        *["[]"] * 3,
+    )
+    unknown = "no list"
+
+    def kinds(self) -> dict[str, Kind]:
+        return {"answer": Kind.SLOTS}
+
+
 def judges(kind: type) -> set[str]:
     return {name for judge in kind.__subclasses__() for name in {getattr(judge, "name", ""), *judges(judge)}}
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["check_flags", "infer_columns", "infer_schema"]
 
 TARGET_NAMES = (
-    "label", "labels", "target", "class", "category", "intent", "sentiment", "emotion", "topic", "gold", "answer", "outcome",
-    "rating", "stars", "score", "tag", "type", "y", "intents", "topics", "tags", "categories",
+    "label", "labels", "target", "class", "category", "intent", "sentiment", "emotion", "topic", "gold", "answers", "answer",
+    "outcome", "rating", "stars", "score", "tag", "type", "y", "intents", "topics", "tags", "categories",
 )  # fmt: skip
 # Of columns that hold lists: the tags of words, and the words.
 TAG_NAMES = ("tags", "ner_tags", "pos_tags", "entities", "spans", "labels", "label", "slots", "target")
@@ -30,13 +30,15 @@ TEXT_NAMES = (
     "document", "description", "title",
 )  # fmt: skip
 GROUP_NAMES = ("user", "customer", "author", "patient", "subject", "speaker", "session", "video", "account", "client", "group")
-FLAGGED = ("target", "text", "text_pair", "image", "audio", "group", "time")
+FLAGGED = ("target", "text", "text_pair", "answer_start", "image", "audio", "group", "time")
 TRANSCRIPT_NAMES = ("transcript", "transcription", "sentence", "text", "utterance", "normalized_text", "words")
+ANSWER_NAMES = ("answers", "answer")
 # Names of two columns whose texts are read together; others are paired by --text-pair only.
 PAIRED_NAMES = (
     ("sentence_a", "sentence_b"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("text_a", "text_b"),
     ("text1", "text2"), ("text", "text_pair"), ("premise", "hypothesis"), ("question1", "question2"), ("query", "passage"),
-    ("query", "document"), ("claim", "evidence"),
+    ("query", "document"), ("claim", "evidence"), ("question", "context"),
+    ("question", "passage"), ("question", "paragraph"),
 )  # fmt: skip
 _LONG_LABEL_WORDS = 4
 
@@ -44,7 +46,12 @@ Assign = Callable[[Sequence[Column]], Decision[str | None]]
 
 
 def infer_schema(
-    table: "pa.Table", settings: DataSettings, *, name: str = "the table", require_target: bool = True
+    table: "pa.Table",
+    settings: DataSettings,
+    *,
+    name: str = "the table",
+    require_target: bool = True,
+    given: Mapping[str, str] | None = None,
 ) -> tuple[Schema, list[Decision[Any]]]:
     """Kinds of the columns, and their roles.
 
@@ -53,6 +60,7 @@ def infer_schema(
         settings: Flags for roles, and columns to ignore.
         name: What messages call the table.
         require_target: Whether there must be a column with the answer (not when predicting, say).
+        given: Role -> column, where the format of the source says it; flags overrule it.
 
     Raises:
         SpecError: flags that name no column, or contradict each other; all of them are reported.
@@ -62,8 +70,10 @@ def infer_schema(
     check_flags(settings, [column.name for column in columns], name=name)
     free = [column for column in columns if column.name not in settings.ignore]
     decisions = [_by_flag(role, column) for role in FLAGGED if (column := getattr(settings, role))]
+    decisions += _by_format(given or {}, decisions, free)
     decided = {decision.name for decision in decisions}
     rules: tuple[tuple[str, Assign], ...] = (
+        ("answer_start", _guess_answer_start),
         ("image", partial(_guess_files, role="image", noun="pictures")),
         ("audio", partial(_guess_files, role="audio", noun="recordings")),
         ("target", _guess_target),
@@ -127,6 +137,19 @@ def _by_flag(role: str, column: str) -> Decision[str | None]:
     return Decision(name=role, value=column, reason=f"you said {flag} {column}", override=f"{flag} COLUMN")
 
 
+def _by_format(
+    given: Mapping[str, str], decided: Sequence[Decision[str | None]], free: Sequence[Column]
+) -> list[Decision[str | None]]:
+    """Roles that the format of the source gives, where no flag says something else."""
+    taken = {decision.name for decision in decided} | {decision.value for decision in decided}
+    usable = {column.name for column in free}
+    return [
+        Decision(name=role, value=column, reason="the format of the source says so", override=f"{flag_of(role)} COLUMN")
+        for role, column in given.items()
+        if role not in taken and column in usable - taken
+    ]
+
+
 def flag_of(role: str) -> str:
     """The flag that names the column of a role.
 
@@ -163,7 +186,7 @@ def _named(columns: Sequence[Column], names: Sequence[str]) -> Column | None:
 
 
 def _may_be_target(column: Column) -> bool:
-    if column.kind in (Kind.CATEGORY, Kind.CONSTANT, Kind.LIST):
+    if column.kind in (Kind.CATEGORY, Kind.CONSTANT, Kind.LIST, Kind.ANSWERS) or column.name.lower() in ANSWER_NAMES:
         return True
     return column.kind is Kind.NUMBER or (column.kind in (Kind.TEXT, Kind.IDENTIFIER) and column.mean_words < _LONG_LABEL_WORDS)
 
@@ -174,13 +197,13 @@ def _holds_words(column: Column) -> bool:
 
 def _guess_tags(columns: Sequence[Column]) -> Decision[str | None] | None:
     """A column with marks on the words of another: spans, tags that mark entities, or any tags beside a list of words."""
-    marks = [column for column in columns if column.kind in (Kind.TAGS, Kind.SPANS)]
+    marks = [column for column in columns if column.kind in (Kind.TAGS, Kind.SPANS, Kind.SLOTS)]
     if any(map(_holds_words, columns)):
         marks += [column for column in columns if column.kind is Kind.LIST and column.name.lower() in TAG_NAMES]
     if not marks:
         return None
     named = next((column for name in TAG_NAMES for column in marks if column.name.lower() == name), marks[0])
-    what = "spans of characters" if named.kind is Kind.SPANS else "a tag for each word"
+    what = "spans of characters" if named.kind in (Kind.SPANS, Kind.SLOTS) else "a tag for each word"
     others = [column.name for column in marks if column is not named]
     also = f"; so could {' or '.join(others[:3])}" if others else ""
     return Decision(
@@ -196,7 +219,7 @@ def _guess_target(columns: Sequence[Column]) -> Decision[str | None]:
     if marks := _guess_tags(columns):
         return marks
     columns = [column for column in columns if not _holds_words(column)]
-    lists = [column for column in columns if column.kind is Kind.LIST]
+    lists = [column for column in columns if column.kind in (Kind.LIST, Kind.ANSWERS)]
     categories = lists or [column for column in columns if column.kind is Kind.CATEGORY]
     named = _named([column for column in columns if _may_be_target(column)], TARGET_NAMES)
     chosen = named or (categories[-1] if categories else None)
@@ -244,6 +267,14 @@ def _guess_pair(columns: Sequence[Column]) -> list[Decision[str | None]]:
                 Decision(name="text_pair", value=words[second], reason=reason, override="--text COLUMN, which is then alone"),
             ]
     return []
+
+
+def _guess_answer_start(columns: Sequence[Column]) -> Decision[str | None]:
+    """A column that is named so, beside one with answers."""
+    names = {column.name.lower(): column.name for column in columns}
+    name = names.get("answer_start") if any(answer in names for answer in ANSWER_NAMES) else None
+    reason = f"'{name}' is the usual name for where an answer begins" if name else "no column is named answer_start"
+    return Decision(name="answer_start", value=name, reason=reason, override="--answer-start COLUMN")
 
 
 def _guess_files(columns: Sequence[Column], *, role: str, noun: str) -> Decision[str | None]:

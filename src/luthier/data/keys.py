@@ -158,8 +158,8 @@ def mix(values: UInt64[np.ndarray, " *any"]) -> UInt64[np.ndarray, " *any"]:
 def answer_kind(dataset: Dataset) -> str:
     """What the target holds: as the task reads it, or else as its column looks; empty where there is no target.
 
-    Lists are `labels`, marks on words `entities`, numbers with more than 20 distinct values a `number` (also where all are
-    different, as identifiers are), everything else but dates a `label`.
+    Lists are `labels`, marks on words `entities`, at most one of each name `slots`, numbers with more than 20 distinct values a
+    `number` (also where all are different, as identifiers are), everything else but dates a `label`.
     """
     name = dataset.schema.roles.get("target")
     if name is None or dataset.schema.answer_kind:
@@ -167,6 +167,8 @@ def answer_kind(dataset: Dataset) -> str:
     column = next(column for column in dataset.schema.columns if column.name == name)
     if column.kind in (Kind.TAGS, Kind.SPANS):
         return "entities"
+    if column.kind in (Kind.ANSWERS, Kind.SLOTS):
+        return "answer" if column.kind is Kind.ANSWERS else "slots"
     if column.kind is Kind.LIST:
         return "labels"
     if column.distinct <= MAX_NUMERIC_LABELS:

@@ -13,6 +13,7 @@ import numpy as np
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.data.lists import parse_list
 from luthier.data.schema import Column, Kind
+from luthier.data.spans import looks_like
 from luthier.data.words import is_entity_tag, read_list, read_spans
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def judge_kind(sample: Sequence[str], *, present: int, distinct: int, mean_words
     """
     if not present:
         return Kind.EMPTY
+    if marked := _marked_kind(sample):
+        return marked
     if marks := _judge_marks(sample):
         return marks
     if distinct == 1:
@@ -111,6 +114,17 @@ def judge_kind(sample: Sequence[str], *, present: int, distinct: int, mean_words
     if kind := _kind_of_files(sample):
         return kind
     return _judge_words(present=present, distinct=distinct, mean_words=mean_words)
+
+
+def _marked_kind(sample: Sequence[str]) -> Kind | None:
+    """Cells that say in JSON where answers or slots stand; empty lists may be among them."""
+    if sample[0][0] not in "[{":
+        return None
+    forms = [looks_like(value) for value in sample]
+    for kind in (Kind.ANSWERS, Kind.SLOTS):
+        if kind in forms and sum(form in (kind, "empty") for form in forms) >= _MOSTLY * len(sample):
+            return kind
+    return None
 
 
 def _judge_marks(sample: Sequence[str]) -> Kind | None:

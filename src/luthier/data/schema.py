@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -20,6 +20,8 @@ class Kind(StrEnum):
     DATETIME = "datetime"
     IMAGE = "image"
     AUDIO = "audio"
+    ANSWERS = "answers"
+    SLOTS = "slots"
     TAGS = "tags"
     SPANS = "spans"
     CONSTANT = "constant"
@@ -86,3 +88,8 @@ class Schema:
     def kind_of(self, name: str) -> Kind:
         """The kind of a column."""
         return next(column.kind for column in self.columns if column.name == name)
+
+    def with_kind(self, name: str, kind: Kind) -> "Schema":
+        """The same with another kind of one column."""
+        columns = tuple(replace(column, kind=kind) if column.name == name else column for column in self.columns)
+        return replace(self, columns=columns)

@@ -13,6 +13,9 @@ class DataSettings(Settings):
     target: str | None = Field(None, description="Column that holds the answer")
     text: str | None = Field(None, description="Column that holds the text")
     text_pair: str | None = Field(None, description="Column that holds a second text, to be read together with the first")
+    answer_start: str | None = Field(
+        None, description="Column that says at which character of the context the answer to a question begins"
+    )
     image: str | None = Field(None, description="Column that holds the path of an image")
     audio: str | None = Field(None, description="Column that holds the path of a recording")
     group: str | None = Field(

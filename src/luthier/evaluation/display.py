@@ -7,7 +7,7 @@ from luthier.core.names import count_of
 _SHARES = {
     "accuracy", "top_3_accuracy", "macro_f1", "macro_precision", "macro_recall", "weighted_f1", "micro_f1", "micro_precision",
     "micro_recall", "subset_accuracy", "mean_average_precision", "entity_f1", "entity_precision", "entity_recall",
-    "token_accuracy",
+    "token_accuracy", "answer_f1", "exact_match", "span_f1", "span_precision", "span_recall", "span_macro_f1",
 }  # fmt: skip
 _TITLES = {
     "top_3_accuracy": "top-3 accuracy",
@@ -20,6 +20,9 @@ _TITLES = {
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
     "entity_f1": "entity F1",
+    "answer_f1": "answer F1",
+    "span_f1": "span F1",
+    "span_macro_f1": "span macro F1",
     "mcc": "MCC",
     "brier": "Brier score",
     "roc_auc": "ROC AUC",
@@ -27,18 +30,15 @@ _TITLES = {
 }
 
 
-_SHORT = {
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "pearson": "Pearson",
-    "spearman": "Spearman",
-    "mean_average_precision": "mAP",
-}
 _IN_UNITS = {"mae", "rmse"}  # of the numbers that are answered, which may be of any size
 
 
 # What the scores by label count, where that is not examples.
-COUNTED = {"entities": ("test entity", "test entities"), "tags": ("test word", "test words")}
+COUNTED = {
+    "entities": ("test entity", "test entities"),
+    "tags": ("test word", "test words"),
+    "slots": ("test piece", "test pieces"),
+}
 
 
 def counted(number: int, answer_kind: str) -> str:
@@ -61,16 +61,6 @@ def measure_title(measure: str) -> str:
     return _TITLES.get(measure, measure.replace("_", " "))
 
 
-def short_title(measure: str) -> str:
-    """The same where room is short, as in the heading of a column.
-
-    Example:
-        >>> short_title("mae"), short_title("macro_f1")
-        ('MAE', 'macro F1')
-    """
-    return _SHORT.get(measure, measure_title(measure))
-
-
 def is_share(measure: str) -> bool:
     """Whether the measure runs from 0 to 1 and is written in per cent."""
     return measure in _SHARES
@@ -87,8 +77,7 @@ def format_score(measure: str, value: float, *, unit: bool = True) -> str:
     """
     if is_share(measure):
         return f"{100 * value:.1f}{' %' if unit else ''}"
-    text = format_number(value) if measure in _IN_UNITS else f"{value:.3f}"
-    return text if text.strip("-0.") else text.lstrip("-")  # what rounds to nothing has no minus
+    return format_number(value) if measure in _IN_UNITS else f"{value:.3f}"
 
 
 def format_number(value: float) -> str:

@@ -16,12 +16,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from luthier.core.seeding import seed_for
 from luthier.errors import ModelError
 from luthier.models.backbone import Backbone, State
-from luthier.models.pooling import AttentionPooling
+from luthier.models.pooling import AttentionPooling, pool_states
 from luthier.models.settings import HeadSettings
 
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
+
+NO_PLACE = -1e4  # the score of padding: nothing beside any real one, and finite in half precision
 
 
 class LinearHead(nn.Module):
@@ -164,6 +167,52 @@ class TokenHead(nn.Module):
         return {"kind": "tokens", "inner": self.inner.settings()}
 
 
+class SpanHead(nn.Module):
+    """A head that points at pieces of a text: where each begins and ends, or that it is nowhere.
+
+    Place 0 of its scores is "nowhere", place t + 1 is token t. BERT's heads let the first token stand for "nowhere"; not every
+    family has such a token, so it is the mean of all states here.
+
+    Args:
+        tokens: Gives the two scores of each label, start and end, of one token.
+        nowhere: Gives them of the mean of all tokens.
+
+    Example:
+        >>> head = SpanHead(*(LinearHead(4, 2, dropout=0.0, seed=seed) for seed in (0, 1)))
+        >>> mask = torch.tensor([[True, True, True], [True, False, False]])
+        >>> scores = head(State(hidden=torch.ones(2, 3, 4), mask=mask, pooled=None))
+        >>> tuple(scores.shape), scores[1, 2:].unique().tolist()
+        ((2, 4, 2), [-10000.0])
+    """
+
+    reads_states = True
+
+    def __init__(self, tokens: LinearHead | DeepHead, nowhere: LinearHead | DeepHead) -> None:
+        super().__init__()
+        self.tokens, self.nowhere = tokens, nowhere
+
+    def forward(self, state: State) -> Float[Tensor, "B T1 L2"]:
+        """Scores [B, T + 1, 2 labels]; padding scores `NO_PLACE`."""
+        hidden, mask = state.hidden.float(), state.mask
+        if mask is None:
+            mask = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+        scores = self.tokens(hidden).masked_fill(~mask[..., None], NO_PLACE)
+        return torch.cat([self.nowhere(pool_states(hidden, mask, "mean"))[:, None], scores], dim=1)
+
+    def settings(self) -> dict[str, object]:
+        """What is needed to build it again."""
+        return {"kind": "spans", "tokens": self.tokens.settings(), "nowhere": self.nowhere.settings()}
+
+
+def build_span_head(settings: HeadSettings, width: int, num_labels: int, *, seed: int) -> SpanHead:
+    """A fresh head that looks for one piece of each label; of one label for the answer to a question.
+
+    Source: Devlin et al. 2019, "BERT" (start and end scores); Rajpurkar et al. 2018, "Know what you don't know" (no answer).
+    """
+    tokens, nowhere = (build_head(settings, width, 2 * num_labels, seed=seed_for(seed, part)) for part in ("tokens", "nowhere"))
+    return SpanHead(tokens, nowhere)
+
+
 def build_head(settings: HeadSettings, width: int, num_outputs: int, *, seed: int) -> LinearHead | DeepHead:
     """A fresh head.
 
@@ -201,6 +250,8 @@ def head_from(saved: Mapping[str, Any]) -> nn.Module:
     arguments = {name: value for name, value in saved.items() if name != "kind"}
     kinds: Mapping[object, Any] = {"linear": LinearHead, "deep": DeepHead}
     try:
+        if saved.get("kind") == "spans":
+            return SpanHead(head_from(saved["tokens"]), head_from(saved["nowhere"]))  # type: ignore[arg-type]
         if saved.get("kind") == "tokens":
             return TokenHead(head_from(saved["inner"]))  # type: ignore[arg-type]  # what it holds was saved by its own `settings`
         head: nn.Module = kinds[saved.get("kind")](**arguments, seed=0)

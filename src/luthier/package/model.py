@@ -66,9 +66,7 @@ class Model:
         rows = _as_read(rows)
         if not rows:
             return []
-        columns = self.task.columns(self.predict_numbers(rows), rows, self.description.state, probs=False)
-        answers: Any = next(iter(columns.values()))
-        return list(answers.tolist() if hasattr(answers, "tolist") else answers)  # of NumPy and of Arrow alike
+        return self.task.answers(self.predict_numbers(rows), rows, self.description.state)
 
     def predict_probs(self, rows: Sequence[Any]) -> Float[np.ndarray, "N C"]:
         """Probabilities of all labels for each row, in the order of `labels`.

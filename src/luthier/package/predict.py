@@ -13,7 +13,7 @@ from luthier.core.process import Stopwatch
 from luthier.core.progress import Observer, Quiet, counted
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.data.infer import flag_of
-from luthier.data.keys import FILE_ROLES
+from luthier.data.keys import FILE_ROLES, INPUT_ROLES
 from luthier.data.load.media import MEDIA, Media, is_media_file, list_media, media_in
 from luthier.data.load.source import ROW_FAULT
 from luthier.data.load.stream import stream_table
@@ -152,15 +152,21 @@ def _input_columns(model: Model, table: pa.Table, named: Mapping[str, str | None
     """Role -> the column that plays it: the one named, or the one it was in training."""
     if _is_media(source):
         return {role: role for role in model.task.roles if role in FILE_ROLES}
-    roles = [role for role in model.task.roles if role != "target"]
+    roles = _input_roles(model)
     names: list[str] = [name for name in table.column_names if name not in (EXAMPLE_ID, ROW_FAULT)]
     if len(roles) == 1:
         named = {roles[0]: named["text"]}  # --text names the one input, whatever it is
     return {role: _input_column(model, role, names, named.get(role), source) for role in roles}
 
 
+def _input_roles(model: Model) -> list[str]:
+    """The roles it reads: those of every model of its task, and others that were there in training."""
+    optional = [role for role in model.task.optional_roles if role in INPUT_ROLES and role in model.description.columns]
+    return [role for role in model.task.roles if role != "target"] + optional
+
+
 def _input_column(model: Model, role: str, names: Sequence[str], named: str | None, source: Path) -> str:
-    reads, only = model.task.modality, len(model.task.roles) <= 2
+    reads, only = model.task.modality, len(_input_roles(model)) <= 1
     wanted = named or str(model.description.columns.get(role, ""))
     if wanted in names:
         return wanted

@@ -65,7 +65,7 @@ def measure_after(
     write_card(model_path, card.metrics, description, data=describe_data(prepared.dataset), method=winner.rung.name)
 
     observer.stage("Report", str(folder.path / "report.html"))
-    examples = example_texts(spec, prepared, chosen, wanted_examples(folder.path))
+    examples = example_texts(spec, prepared, folder.path, wanted_examples(folder.path))
     write_report(folder.path, title=prepared.dataset.name, examples=examples)
     # In this order: a run that is killed in between is whole, and one that is killed before goes on from its states.
     write_manifest(folder.path, leave_out=[CHECKPOINTS])

@@ -257,7 +257,7 @@ def _fit_length(
         limit = min(settings.max_length, processor.limit)
         said = "as asked" if limit == settings.max_length else f"asked for {settings.max_length}, which the model cannot take"
         return processor.with_max_length(limit), [Decision(name="max_length", value=limit, reason=said)]
-    decision = choose_max_length(task.count_tokens(rows, processor), processor.limit)
+    decision = choose_max_length(task.count_tokens(rows, processor), processor.limit, windows=task.reads_windows)
     return processor.with_max_length(decision.value), [decision]
 
 

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,19 +15,21 @@ from jaxtyping import UInt8
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.data.words import Words
 from luthier.errors import LuthierError
-from luthier.pipeline.choose import Chosen
+from luthier.evaluation.predictions import read_predictions
 from luthier.pipeline.prepare import Prepared
 from luthier.spec import TuneSpec
 
 MOST_CHARACTERS = 400
 THUMBNAIL_SIDE = 96
 SPECTROGRAM_WIDTH, SHOWN_SECONDS = 160, 8.0
-HIDDEN = "███"
+BLOCK = "█"
+HIDDEN = 3 * BLOCK
+_BLOCKS = re.compile(f"{BLOCK}+")
 PERSONAL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+|(?:\+?\d[\d ()/.-]{6,}\d)")
 
 
-def example_texts(spec: TuneSpec, prepared: Prepared, chosen: Chosen, ids: Sequence[str]) -> dict[str, str]:
-    """Example id -> text or thumbnail, for the ids a report wants."""
+def example_texts(spec: TuneSpec, prepared: Prepared, run: Path, ids: Sequence[str]) -> dict[str, str]:
+    """Example id -> text or thumbnail, for the ids that the report of a run folder wants."""
     shown = how_to_show(spec, prepared)
     if shown == "none":
         return {}
@@ -39,8 +42,26 @@ def example_texts(spec: TuneSpec, prepared: Prepared, chosen: Chosen, ids: Seque
         return {name: thumbnail(Path(value)) for name, value in zip(names, values, strict=True)} if shown == "full" else {}
     if values and isinstance(values[0], Words):
         return {name: _shown_words(row, masked=shown == "masked") for name, row in zip(names, values, strict=True)}
-    texts = (value if isinstance(value, str) else " ⟷ ".join(map(str, value)) for value in values)
-    return {name: _shown(text, masked=shown == "masked") for name, text in zip(names, texts, strict=True)}
+    if shown == "masked":  # before anything is marked: no mark may stand inside what is hidden
+        values = [_masked(value) for value in values]
+    texts = prepared.task.show(values, _said_of(run, names))
+    return {name: _shown(text) for name, text in zip(names, texts, strict=True)}
+
+
+def _masked(value: Any) -> Any:
+    """A text, or several, with blocks for letters of personal data, so that every other letter keeps its place."""
+    if isinstance(value, str):
+        return PERSONAL.sub(lambda found: BLOCK * len(found.group()), value)
+    return tuple(map(_masked, value)) if isinstance(value, tuple) else value
+
+
+def _said_of(run: Path, names: Sequence[str]) -> list[Mapping[str, Any] | None]:
+    """What the tuned model said of some examples; None for those that are not of the test part."""
+    table = read_predictions(run / "predictions.parquet")["tuned"].table
+    places = {name: row for row, name in enumerate(table["example_id"].to_pylist())}
+    rows = table.take(np.array([places[name] for name in names if name in places], dtype=np.int64)).to_pylist()
+    said = {row["example_id"]: row for row in rows}
+    return [said.get(name) for name in names]
 
 
 def how_to_show(spec: TuneSpec, prepared: Prepared) -> str:
@@ -50,8 +71,8 @@ def how_to_show(spec: TuneSpec, prepared: Prepared) -> str:
     return "masked" if any(finding.check == "personal-data" for finding in prepared.findings) else "full"
 
 
-def _shown(text: str, *, masked: bool) -> str:
-    text = mask(text) if masked else text
+def _shown(text: str) -> str:
+    text = _BLOCKS.sub(HIDDEN, text)
     return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
 
 

@@ -63,7 +63,9 @@ def load(spec: TuneSpec, *, require_target: bool = True) -> Loaded:
     """Read the sources and infer what their columns are."""
     refuse_search(spec)
     source = load_source(spec.sources, spec.data)
-    schema, decisions = infer_schema(source.table, spec.data, name=source.name, require_target=require_target)
+    schema, decisions = infer_schema(
+        source.table, spec.data, name=source.name, require_target=require_target, given=source.roles
+    )
     dataset = Dataset(name=source.name, table=source.table, schema=schema, parts=source.parts, files=source.files)
     if spec.data.label_delimiter is not None:
         dataset = with_label_lists(dataset, spec.data.label_delimiter)

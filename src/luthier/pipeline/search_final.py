@@ -69,7 +69,7 @@ def _tell_of_search(folder: Path, trials: "Trials", best: TuneSpec, record: Sear
 
     out = folder / FINAL
     write_json(out / RECORD, record)
-    texts = example_texts(best, trials.prepared, trials.desk(trials.base).chosen, wanted_examples(out))
+    texts = example_texts(best, trials.prepared, out, wanted_examples(out))
     for path in (out / REPORT, folder / REPORT):
         write_report(out, title=trials.prepared.dataset.name, examples=texts, out=path)
     write_manifest(out)

@@ -55,7 +55,8 @@ def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
         refuse_unfit(chosen.backbone, asked)
         others = [] if asked.name == "probe" else [asked]
     refuse_idle_settings(spec.training, others)
-    return [probe if has_probe(spec, chosen.task) else in_steps(probe), *(with_adapter(rung, spec.training) for rung in others)]
+    first = probe if has_probe(spec, chosen.task) else in_steps(probe, is_linear=spec.model.head.is_linear)
+    return [first, *(with_adapter(rung, spec.training) for rung in others)]
 
 
 def refuse_idle_settings(settings: TrainingSettings, rungs: Sequence[Rung]) -> None:

@@ -9,6 +9,7 @@ from jaxtyping import Int
 
 from luthier.evaluation.records import Predictions
 from luthier.report.marked import surest_wrong_rows
+from luthier.report.pointed import worst_answers, worst_slots
 
 MOST_MISTAKES = 12
 MOST_LABELS = 14
@@ -21,6 +22,7 @@ class Mistake:
     """A wrong answer on the test part.
 
     Attributes:
+        target, prediction: What was right and what was answered; empty where the example itself shows both.
         confidence: Probability the model gave to its answer; None where it gives none.
         target_confidence: Probability it gave to the right label; None where it does not know that label.
         note: What is wrong with it, where that is not plain to see.
@@ -28,8 +30,8 @@ class Mistake:
     """
 
     example_id: str
-    target: str
-    prediction: str
+    target: str = ""
+    prediction: str = ""
     confidence: float | None = None
     target_confidence: float | None = None
     note: str = ""
@@ -65,7 +67,14 @@ def read_mistakes(path: Path, *, most: int = MOST_MISTAKES) -> tuple[Mistake, ..
     tuned = read_predictions(path)["tuned"]
     if not {"example_id", "target", "prediction"} <= set(tuned.table.column_names):
         return ()
-    by_kind = {"labels": _worst_sets, "number": _farthest_numbers, "entities": _surest_tags, "tags": _surest_tags}
+    by_kind = {
+        "labels": _worst_sets,
+        "number": _farthest_numbers,
+        "entities": _surest_tags,
+        "tags": _surest_tags,
+        "answer": _pointed,
+        "slots": _pointed,
+    }
     worst = by_kind.get(tuned.answer_kind, _most_confident)
     return tuple(worst(tuned, most))
 
@@ -164,6 +173,12 @@ def _farthest_numbers(tuned: Predictions, most: int) -> list[Mistake]:
         for name, row in zip(ids, rows, strict=True)
         if answers[row] != targets[row]
     ]
+
+
+def _pointed(tuned: Predictions, most: int) -> list[Mistake]:
+    """Of pieces of a text the worst; users' words are left to the examples, in which both sides are marked."""
+    worst = worst_answers if tuned.answer_kind == "answer" else worst_slots
+    return [Mistake(example_id=name, confidence=sure, note=note) for name, sure, note in worst(tuned, most)]
 
 
 def heat_map(confusion: Sequence[Sequence[int]], labels: Sequence[str], *, most: int = MOST_LABELS) -> HeatMap:

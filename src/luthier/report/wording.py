@@ -52,6 +52,12 @@ MEANINGS = {
     "r2": "the share of the differences between examples that is explained; 1 is perfect, 0 is the mean for everyone",
     "pearson": "how closely answers and truth lie on a line; 1 is perfect, 0 is no connection",
     "spearman": "how well the order of the answers is that of the truth; 1 is perfect, 0 is no connection",
+    "answer_f1": "how many words an answer shares with an accepted one, over the questions; 1 is perfect",
+    "exact_match": "the share of questions answered exactly, but for case, articles and punctuation",
+    "span_f1": "the balance of pieces named in vain and pieces missed; a piece counts only if it is whole",
+    "span_precision": "of the pieces named, the share that is right",
+    "span_recall": "of the pieces to be found, the share that is found whole",
+    "span_macro_f1": "the same for each name by itself, then the mean",
     "mcc": "agreement beyond chance; 1 is perfect, 0 is guessing",
 }
 NOUNS = {

@@ -18,6 +18,8 @@ TASKS: Family[Task] = Family(
         "image-classification": "luthier.tasks.image_classification:TASK",
         "image-multi-label": "luthier.tasks.image_multi_label:TASK",
         "image-regression": "luthier.tasks.image_regression:TASK",
+        "question-answering": "luthier.tasks.question_answering:TASK",
+        "span-extraction": "luthier.tasks.span_extraction:TASK",
         "text-pair-classification": "luthier.tasks.text_pair_classification:TASK",
         "text-pair-multi-label": "luthier.tasks.text_pair_multi_label:TASK",
         "text-pair-regression": "luthier.tasks.text_pair_regression:TASK",

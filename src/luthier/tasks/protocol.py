@@ -141,6 +141,7 @@ class Task(Protocol):
         name: As `--task` takes it.
         modality: What its rows are made of: decides the processor and the default model.
         roles: Of the columns it needs, the inputs first, `target` last.
+        optional_roles: Of columns that it reads where they are there.
         measures: Names of `MEASURES`.
         primary_measure: The one that decides.
         baselines: What tuning has to beat.
@@ -151,6 +152,7 @@ class Task(Protocol):
         unknown_means: Why a row of train may have no target that can be learnt (see `known`), for people.
         answer_kind: Of the target column: one `label`, a list of `labels`, or a `number`; or a name of the task's own. The
             checks and splits of the data, measures and the card go by it.
+        reads_windows: Whether inputs that are too long are read in several windows, and not cut.
         has_classes: Whether each unit has one label, an index into `TaskState.labels`: what class weights, balanced sampling,
             mixup and other losses are made for.
     """
@@ -158,6 +160,8 @@ class Task(Protocol):
     name: str
     modality: Modality
     roles: Sequence[str]
+    optional_roles: Sequence[str]
+    reads_windows: bool
     measures: Sequence[str]
     primary_measure: str
     baselines: Sequence[Baseline]
@@ -221,6 +225,12 @@ class Task(Protocol):
         self, decoded: Float[np.ndarray, "N K"], rows: Sequence[Any], state: TaskState, *, probs: bool
     ) -> Mapping[str, Sequence[Any]]:
         """What `predict` adds to a table; the first column is the answer."""
+
+    def show(self, rows: Sequence[Any], said: Sequence[Mapping[str, Any] | None]) -> list[str]:
+        """What a report shows of some rows; `said` are their rows of predictions, None where there are none."""
+
+    def answers(self, decoded: Float[np.ndarray, "N K"], rows: Sequence[Any], state: TaskState) -> list[Any]:
+        """What `Model.predict` gives for each row."""
 
     def predictions(
         self, table: "pa.Table", decoded: Float[np.ndarray, "N K"], state: TaskState, roles: Mapping[str, str]

@@ -37,6 +37,16 @@ if TYPE_CHECKING:
 NO_SCRATCH = "not asked for: training the same network from a random start is not part of this run"
 
 
+def shown_rows(rows: Sequence[Any]) -> list[str]:
+    """Texts as they are; several inputs of a row beside each other.
+
+    Example:
+        >>> shown_rows(["a text", ("one", "another")])
+        ['a text', 'one ⟷ another']
+    """
+    return [row if isinstance(row, str) else " ⟷ ".join(map(str, row)) for row in rows]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RowTask:
     """One answer about each row; a unit is a row, or a window of one where the reading cuts long rows: then each window has the
@@ -62,6 +72,9 @@ class RowTask:
     answer: Answer
     unknown_means: str = "train has no such answer"
     absent: Mapping[str, str] = field(default_factory=lambda: {"scratch": NO_SCRATCH})
+
+    optional_roles: Sequence[str] = ()
+    reads_windows: bool = False
 
     @property
     def modality(self) -> Modality:
@@ -203,6 +216,15 @@ class RowTask:
     ) -> Mapping[str, Sequence[Any]]:
         """What `predict` adds to a table."""
         return self.answer.columns(decoded, state, probs=probs)
+
+    def show(self, rows: Sequence[Any], said: Sequence[Mapping[str, Any] | None]) -> list[str]:
+        """The row itself."""
+        return shown_rows(rows)
+
+    def answers(self, decoded: Float[np.ndarray, "N K"], rows: Sequence[Any], state: TaskState) -> list[Any]:
+        """The first of the columns."""
+        answers: Any = next(iter(self.columns(decoded, rows, state, probs=False).values()))
+        return answers.tolist() if isinstance(answers, np.ndarray) else list(answers)
 
     def predictions(
         self, table: "pa.Table", decoded: Float[np.ndarray, "N K"], state: TaskState, roles: Mapping[str, str]

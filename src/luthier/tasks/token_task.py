@@ -70,6 +70,8 @@ class TokenTask:
 
     modality: Modality = "text"
     roles: Sequence[str] = ("text", "target")
+    optional_roles: Sequence[str] = ()
+    reads_windows: bool = True
     probe: ProbeLoss | None = None
     has_classes: bool = False
     baselines: Sequence[Baseline] = BASELINES
@@ -220,6 +222,14 @@ class TokenTask:
         if probs:
             found["tag_probs"] = pa.array([sure for _, sure in answers], pa.list_(pa.float32()))
         return found
+
+    def show(self, rows: Sequence[Any], said: Sequence[Mapping[str, Any] | None]) -> list[str]:
+        """The text."""
+        return [as_words(row).text for row in rows]
+
+    def answers(self, decoded: Float[np.ndarray, "N K"], rows: Sequence[Any], state: TaskState) -> list[Any]:
+        """The first of the columns."""
+        return list(next(iter(self.columns(decoded, rows, state, probs=False).values())))
 
     def predictions(
         self, table: "pa.Table", decoded: Float[np.ndarray, "N K"], state: TaskState, roles: Mapping[str, str]

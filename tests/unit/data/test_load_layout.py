@@ -185,7 +185,7 @@ BAD_FILES = {
     "blank.csv": (b"\n\n", "empty", "at least one row"),
     "header.csv": (b"text,label\n", "no rows", "add rows"),
     "sheet.xlsx": (b"PK\x03\x04", "suffix is '.xlsx'", "as CSV UTF-8"),
-    "list.json": (b"[]", "suffix is '.json'", "jq -c '.[]' list.json > list.jsonl"),
+    "list.json": (b"[]", "holds an empty list", "write a list of objects"),
     "all.zip": (b"PK\x03\x04", "suffix is '.zip'", "unzip all.zip"),
     "one.png": (b"\x89PNG", "suffix is '.png'", "sub-folder of pictures per class"),
     "sheet.csv": (b"PK\x03\x04rest", "Excel", "as CSV"),

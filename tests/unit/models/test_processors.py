@@ -392,3 +392,14 @@ def test_a_size_out_of_range_is_refused(tmp_path: Path) -> None:
 
 def test_the_default_text_model_is_small_enough_for_this_machine() -> None:
     assert find_entry("minilm").download_bytes < 100 * 1024**2
+
+
+def test_long_texts_that_are_read_in_windows_need_no_row_as_long_as_the_longest() -> None:
+    lengths = np.array([150] * 90 + [600] * 10)
+    whole, windows = (choose_max_length(lengths, 512, windows=is_windowed) for is_windowed in (False, True))
+    assert whole.value == 512
+    assert 150 <= windows.value < 512
+    assert windows.reason.startswith("the first window holds 95")
+    assert windows.reason.endswith("10 of 100 texts are longer, and read in several windows")
+    short = np.array([10] * 90 + [60] * 10)
+    assert choose_max_length(short, 512, windows=True).value == choose_max_length(short, 512).value

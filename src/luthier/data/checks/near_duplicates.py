@@ -25,9 +25,18 @@ def check_near_duplicates(dataset: Dataset, features: np.ndarray | None = None) 
     for held, source in PAIRS:
         if held in dataset.parts and source in dataset.parts:
             findings += _between(dataset, keys, pairs=pairs, held=held, source=source)
+    pairs = _without_shared_contexts(dataset, pairs)
     for part, rows in dataset.parts.items():
         findings += _within(dataset, keys, pairs=pairs, part=part, rows=rows)
     return findings
+
+
+def _without_shared_contexts(dataset: Dataset, pairs: Pairs) -> Pairs:
+    """Questions about one context are alike because of it, which is no news: only pairs with two contexts are left."""
+    if answer_kind(dataset) != "answer" or "text_pair" not in dataset.schema.roles:
+        return pairs
+    contexts = dataset.column("text_pair").to_pylist()
+    return pairs[[contexts[first] != contexts[second] for first, second in pairs.tolist()]]
 
 
 def near_pairs(dataset: Dataset) -> Pairs:

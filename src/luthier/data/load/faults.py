@@ -55,6 +55,11 @@ FAULTS: Mapping[str, FaultKind] = {
         kept_as="its first column is the word, and its last, if there are two, the tag; else O",
     ),
     "bad_json": FaultKind(one="is not a JSON object", many="are not JSON objects", kept_as="all cells are empty"),
+    "bad_entry": FaultKind(
+        one="lacks a part, or has one of the wrong kind",
+        many="lack a part, or have one of the wrong kind",
+        kept_as="what is missing is empty",
+    ),
     "blank_line": FaultKind(one="is blank and was skipped", many="are blank and were skipped", harmless=True),
     "stray_mark": FaultKind(
         one="began with a byte-order mark, which was removed (were files joined?)",
@@ -75,10 +80,16 @@ class FaultLog:
 
     Args:
         file: The file's name as the user knows it.
+
+    Attributes:
+        unit: What the numbers of `example_id` count in this file.
+        roles: Role -> column, if the file's format says it.
     """
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.unit = "line"
+        self.roles: dict[str, str] = {}
         self.num_rows = 0
         self.findings: list[Finding] = []
         self.decisions: list[Decision[Any]] = []
@@ -130,7 +141,7 @@ class FaultLog:
         """The first lines with this fault, for a sentence."""
         numbers = self._numbers[fault]
         shown = ", ".join(str(number) for number in numbers[:SHOWN_LINES])
-        return f"line{'s' if len(numbers) > 1 else ''} {shown}{', …' if self._counts[fault] > SHOWN_LINES else ''}"
+        return f"{self.unit}{'s' if len(numbers) > 1 else ''} {shown}{', …' if self._counts[fault] > SHOWN_LINES else ''}"
 
     def _sentence(self, fault: str) -> str:
         noun = "line" if fault == "blank_line" else "row"

@@ -12,15 +12,14 @@ from luthier.core.sound import is_sound_file
 from luthier.errors import DataError, LuthierError
 
 CONLL_SUFFIXES = (".conll", ".iob", ".iob2", ".bio")
-TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", *CONLL_SUFFIXES, ".txt")
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet", *CONLL_SUFFIXES, ".txt")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-COMPRESSIBLE = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", *CONLL_SUFFIXES)
+COMPRESSIBLE = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", *CONLL_SUFFIXES)
 
 _ADVICE = {
     ".xlsx": "save the sheet as CSV UTF-8 in your spreadsheet program",
     ".xls": "save the sheet as CSV UTF-8 in your spreadsheet program",
     ".ods": "save the sheet as CSV UTF-8 in your spreadsheet program",
-    ".json": "write one object per line: jq -c '.[]' {name} > {stem}.jsonl",
     ".zip": "unpack it first: unzip {name}",
     ".tar": "unpack it first: tar xf {name}",
     ".tgz": "unpack it first: tar xf {name}",
@@ -55,7 +54,7 @@ def table_suffix(path: Path) -> str:
     """The suffix that says how a table file is read, in small letters; '' for anything else.
 
     Example:
-        >>> table_suffix(Path("a/Tickets.CSV")), table_suffix(Path("x.jsonl.gz")), table_suffix(Path("x.json.gz"))
+        >>> table_suffix(Path("a/Tickets.CSV")), table_suffix(Path("x.jsonl.gz")), table_suffix(Path("x.txt.gz"))
         ('.csv', '.jsonl', '')
     """
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]

@@ -158,7 +158,13 @@ def _check_part(path: Path) -> LuthierError | None:
 def _tables_in(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    return sorted(entry for entry in path.iterdir() if entry.is_file() and is_table_file(entry) and not is_hidden(entry.name))
+    return _tables_among(sorted(entry for entry in path.iterdir() if entry.is_file() and not is_hidden(entry.name)))
+
+
+def _tables_among(files: Sequence[Path]) -> list[Path]:
+    """Those that are tables. Beside other tables a .json file mostly holds notes; alone, or among its like, it is the data."""
+    tables = [file for file in files if is_table_file(file)]
+    return [file for file in tables if table_suffix(file) != ".json"] or tables
 
 
 def _common_root(paths: Sequence[Path]) -> Path:
@@ -182,7 +188,7 @@ def _from_several(paths: list[Path]) -> Layout:
 
 def _from_folder(folder: Path) -> Layout:
     entries = sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
-    tables = [entry for entry in entries if entry.is_file() and is_table_file(entry)]
+    tables = _tables_among([entry for entry in entries if entry.is_file()])
     folders = [entry for entry in entries if entry.is_dir()]
     for assigned, is_table in (
         (_assign(tables, folder), True),

@@ -40,6 +40,7 @@ class Source:
         decisions: What was chosen while reading: which file is which part, the delimiter, what was ignored.
         files: The files read, in reading order.
         root: The folder that ids are relative to.
+        roles: Role -> column, where the format itself says what its columns are.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Source:
     decisions: tuple[Decision[Any], ...] = ()
     files: tuple[str, ...] = ()
     root: Path = field(default_factory=Path)
+    roles: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = 1
 
 

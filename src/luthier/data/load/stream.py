@@ -22,7 +22,7 @@ def stream_table(path: Path, settings: DataSettings, *, rows_per_batch: int = 81
     sound rows). Blank lines are no rows. All batches have the columns of the first; JSONL keys that turn up later are left out.
 
     Args:
-        path: A CSV, TSV, JSONL or Parquet file.
+        path: A CSV, TSV, JSONL, JSON or Parquet file; a JSON document is read whole.
         settings: `delimiter` is used; `bad_rows="error"` raises at the first batch with a bad row.
         rows_per_batch: The most rows of a batch.
 

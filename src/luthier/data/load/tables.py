@@ -33,6 +33,7 @@ READERS: Family[Reader] = Family(
         ".tab": _DELIMITED,
         ".jsonl": _JSONL,
         ".ndjson": _JSONL,
+        ".json": "luthier.data.load.json_documents:read_json",
         ".parquet": "luthier.data.load.parquet:read_parquet",
         **dict.fromkeys((*CONLL_SUFFIXES, ".txt"), "luthier.data.load.conll:read_conll"),
     },
@@ -67,6 +68,7 @@ def load_tables(layout: Layout, settings: DataSettings) -> Source:
         decisions=(*layout.decisions, *_without_repeats([decision for _, _, log, _ in loaded for decision in log.decisions])),
         files=tuple(str(path) for _, path, *_ in loaded),
         root=layout.root,
+        roles={role: column for _, _, log, _ in loaded for role, column in log.roles.items()},
     )
 
 

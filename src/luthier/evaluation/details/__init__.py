@@ -13,6 +13,8 @@ DETAILS: Family[Callable[[Predictions], Details]] = Family(
         "labels": "luthier.evaluation.details.labels:details_of_labels",
         "entities": "luthier.evaluation.details.entities:details_of_entities",
         "tags": "luthier.evaluation.details.entities:details_of_tags",
+        "answer": "luthier.evaluation.details.answer:details_of_answers",
+        "slots": "luthier.evaluation.details.slots:details_of_slots",
         "number": "luthier.evaluation.details.number:details_of_number",
     },
 )

@@ -37,5 +37,11 @@ MEASURES: Family[AnyMeasure] = Family(
         "entity_recall": "luthier.evaluation.measures.entities:ENTITY_RECALL",
         "token_accuracy": "luthier.evaluation.measures.entities:TOKEN_ACCURACY",
         "expected_calibration_error": "luthier.evaluation.measures.calibration_error:EXPECTED_CALIBRATION_ERROR",
+        "answer_f1": "luthier.evaluation.measures.answer_text:ANSWER_F1",
+        "exact_match": "luthier.evaluation.measures.answer_text:EXACT_MATCH",
+        "span_f1": "luthier.evaluation.measures.spans:SPAN_F1",
+        "span_precision": "luthier.evaluation.measures.spans:SPAN_PRECISION",
+        "span_recall": "luthier.evaluation.measures.spans:SPAN_RECALL",
+        "span_macro_f1": "luthier.evaluation.measures.spans:SPAN_MACRO_F1",
     },
 )

@@ -11,6 +11,7 @@ from luthier.report import wording
 from luthier.report.figures_of_numbers import draw_answers, draw_errors
 from luthier.report.marked import Piece, pieces_of
 from luthier.report.mistakes import ALL_OTHERS, Mistake, heat_map
+from luthier.report.pointed import outcomes
 from luthier.report.records import RunRecords
 from luthier.report.section import Section
 
@@ -47,6 +48,7 @@ WORST = {
 SCORED = {
     "entities": ("Type", "Test entities", "Types of entities from the worst to the best."),
     "tags": ("Tag", "Test words", "Tags from the worst to the best."),
+    "slots": ("Name", "Test pieces", "Names of pieces from the worst to the best."),
 }
 LABELS_SCORED = ("Label", "Test examples", "Labels from the worst to the best.")
 OUTCOMES = {
@@ -57,6 +59,12 @@ OUTCOMES = {
     "missed": "Missed",
     "made_up": "Found where there is none",
 }
+MARKS = "What is right stands in ⟦ ⟧, what was answered in « »."
+WORST |= {
+    "answer": ("The worst answers", f"Fewest words in common with an accepted answer, the most confident first. {MARKS}"),
+    "slots": ("The worst answers", f"The texts with most pieces missed or named in vain. {MARKS}"),
+}
+COUNTED = {"answer": "All questions", "slots": "All pieces together"}
 OTHER_WORST = ("Wrong answers", "Some of the answers that differ from what was expected, in the order of the test part.")
 
 
@@ -92,7 +100,8 @@ def build_failures(run: RunRecords) -> Section:
         "heat": _heat(run),
         "mistakes": run.mistakes,
         "worst": WORST.get(run.metrics.answer_kind, OTHER_WORST),
-        "counts": label_counts(run),
+        "counts": label_counts(run) or outcomes(run.metrics.details),
+        "counts_title": COUNTED.get(run.metrics.answer_kind, "All labels together"),
         "scored": SCORED.get(run.metrics.answer_kind, LABELS_SCORED),
         "entities": entity_counts(run),
         "marked": {mistake.example_id: sides for mistake in run.mistakes if (sides := both_sides(run, mistake))},

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 MOST_LABELS = 40
 MANY_NUMBERS = 0.2  # how well this fits numbers of many different values
+NO_LABELS = {
+    Kind.TEXT: "free text, not labels",
+    Kind.LIST: "lists of labels, not one label in each row",
+    Kind.ANSWERS: "answers in a text, not labels",
+    Kind.SLOTS: "slots in a text, not labels",
+}
 
 
 class Label:
@@ -46,9 +52,8 @@ class Label:
         """Anything but free text and lists; numbers of many different values are rather no labels, unless one asks for this."""
         target = schema.roles["target"]
         column = next(column for column in schema.columns if column.name == target)
-        if column.kind in (Kind.TEXT, Kind.LIST):
-            holds = "free text, not labels" if column.kind is Kind.TEXT else "lists of labels, not one label in each row"
-            return Decision(name="task", value=False, reason=f"'{target}' holds {holds}")
+        if column.kind in NO_LABELS:
+            return Decision(name="task", value=False, reason=f"'{target}' holds {NO_LABELS[column.kind]}")
         are_numbers = column.kind is Kind.NUMBER or (column.kind is Kind.IDENTIFIER and column.has_number_examples)
         if are_numbers and column.distinct > MAX_NUMERIC_LABELS:
             reason = f"'{target}' holds labels that are numbers, {column.distinct:,} different ones"

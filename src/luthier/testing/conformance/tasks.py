@@ -244,7 +244,7 @@ class TaskConformance:
             predictions = self.task.predictions(dataset.table, decoded, state, roles)
             assert predictions.table.num_rows == dataset.table.num_rows
             assert all(map(math.isfinite, scores_of(predictions, self.task.measures).values()))
-            if baseline.name == "majority":
+            if baseline.name == "majority" and self.task.answer_kind != "answer":
                 said = predictions.table["prediction"].to_pylist()
                 items = {str(value) for row in said for value in (row if isinstance(row, list) else [row])}
                 assert 1 in (len({str(row) for row in said}), len(items))  # of tags the same for every word
