@@ -112,6 +112,7 @@ def test_numbers_are_tuned_measured_reported_and_predicted(model: str, tmp_path:
     assert "Mean of training" in report
     assert "confidence be believed" not in report
 
+    assert "One answer in ten is more than" in (run.model_path / "README.md").read_text(encoding="utf-8")
     loaded = luthier.load_model(run.model_path)
     answer = loaded.predict(["please help today"])[0]
     assert isinstance(answer, float)

@@ -13,7 +13,15 @@ from rich.text import Text
 
 from luthier.cli.terminal import printable
 from luthier.core.names import count_of
-from luthier.evaluation.display import format_difference, format_p, format_score, format_seconds, is_share, measure_title
+from luthier.evaluation.display import (
+    format_difference,
+    format_p,
+    format_score,
+    format_seconds,
+    is_share,
+    measure_title,
+    short_title,
+)
 from luthier.evaluation.records import MODEL_NAMES, Comparison, Interval, Metrics
 
 VERDICT_STYLES = {"keep": "bold green", "keep with care": "bold yellow", "do not keep": "bold red"}
@@ -157,7 +165,7 @@ def _notes(metrics: Metrics) -> list[str]:
 
 
 def _titled(measure: str) -> str:
-    title = measure_title(measure)
+    title = short_title(measure)
     return title[:1].upper() + title[1:]
 
 

@@ -13,6 +13,7 @@ from luthier.evaluation.display import (
     format_seconds,
     is_share,
     measure_title,
+    short_title,
 )
 from luthier.evaluation.records import MODEL_NAMES, Comparison, Direction, Metrics
 
@@ -91,7 +92,7 @@ def _columns(metrics: Metrics) -> list[Column]:
     rivals = {item.b: item for item in metrics.comparisons if item.a == "tuned" and item.measure == primary}
     columns = [
         Column(title="  model", cell=lambda model: f"{'▸' if model == metrics.recommended else ' '} {model}", is_left=True),
-        Column(title=measure_title(primary), cell=lambda model: format_score(primary, metrics.test[model][primary].value)),
+        Column(title=short_title(primary), cell=lambda model: format_score(primary, metrics.test[model][primary].value)),
         Column(title=f"{100 * metrics.confidence:g} % interval", cell=lambda model: _interval(metrics, model)),
     ]
     if is_share(primary):
@@ -113,7 +114,7 @@ def _other_columns(metrics: Metrics) -> list[Column]:
 
 def _measure_column(metrics: Metrics, name: str, *, drop_order: int) -> Column:
     return Column(
-        title=measure_title(name),
+        title=short_title(name),
         cell=lambda model: format_score(name, metrics.test[model][name].value) if name in metrics.test[model] else "",
         drop_order=drop_order,
     )

@@ -30,6 +30,13 @@ _TITLES = {
 }
 
 
+_SHORT = {
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "mean_average_precision": "mAP",
+}
 _IN_UNITS = {"mae", "rmse"}  # of the numbers that are answered, which may be of any size
 
 
@@ -61,6 +68,16 @@ def measure_title(measure: str) -> str:
     return _TITLES.get(measure, measure.replace("_", " "))
 
 
+def short_title(measure: str) -> str:
+    """The same where room is short, as in the heading of a column.
+
+    Example:
+        >>> short_title("mae"), short_title("macro_f1")
+        ('MAE', 'macro F1')
+    """
+    return _SHORT.get(measure, measure_title(measure))
+
+
 def is_share(measure: str) -> bool:
     """Whether the measure runs from 0 to 1 and is written in per cent."""
     return measure in _SHARES
@@ -77,7 +94,8 @@ def format_score(measure: str, value: float, *, unit: bool = True) -> str:
     """
     if is_share(measure):
         return f"{100 * value:.1f}{' %' if unit else ''}"
-    return format_number(value) if measure in _IN_UNITS else f"{value:.3f}"
+    text = format_number(value) if measure in _IN_UNITS else f"{value:.3f}"
+    return text if text.strip("-0.") else text.lstrip("-")  # what rounds to nothing has no minus
 
 
 def format_number(value: float) -> str:

@@ -11,7 +11,7 @@ from luthier.core.names import count_of
 from luthier.core.storage import read_json, write_text
 from luthier.core.yaml_text import write_scalar
 from luthier.evaluation.card_text import render_text
-from luthier.evaluation.display import counted, format_score, measure_title, task_title
+from luthier.evaluation.display import counted, format_number, format_score, measure_title, task_title
 from luthier.evaluation.records import Metrics
 from luthier.package.folder import OWN, ModelDescription, package_of
 from luthier.tasks import TASKS
@@ -146,6 +146,10 @@ def _limits(metrics: Metrics) -> str:
     ]
     if metrics.calibration:
         lines.append("- Its probabilities are not certainties: the report shows how far to trust them.")
+    if metrics.answer_kind == "number":
+        lines.insert(1, "- Nothing keeps its numbers within those that it has learnt from.")
+        quantiles: Any = metrics.details.get("distance_quantiles")
+        lines.insert(0, f"- One answer in ten is more than {format_number(quantiles['0.9'])} off, on the test part.")
     if weak:
         lines.insert(0, f"- Weakest on: {weak}.")
     return "## Limits\n\n" + "\n".join(lines)

@@ -174,7 +174,7 @@ def asked(run: RunRecords) -> list[tuple[str, str]]:
     """What was asked of the run: pairs of a word and its value."""
     roles = run.data.roles
     read = [f"“{roles[role]}”" for role in ("text", "text_pair", "image", "audio") if role in roles]
-    source = f"column{'s' if len(read) > 1 else ''} {' and '.join(read)}" if read else ""
+    source = f"column{'s' * (len(read) > 1)} {' and '.join(read)}" if read else ""
     parts = ", ".join(f"{count:,} {part}" for part, count in run.data.parts.items())
     model: Any = run.setting("model", "name") or run.setting("model")
     pairs = [
