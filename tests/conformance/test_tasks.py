@@ -25,6 +25,15 @@ class TestAudioClassification(TaskConformance):
     name = "audio-classification"
 
 
+class TestSpeechRecognition(TaskConformance):
+    name = "speech-recognition"
+    values = ("no", "on", "no no", "oh no", "go on", "no", "oh", "go")
+    unknown = "quite"
+
+    def kinds(self) -> dict[str, Kind]:
+        return {"answer": Kind.TEXT}
+
+
 LISTS = ('["lost"]', '["broken", "late"]', '["lost", "late"]', "[]", '["late"]', None, '["lost"]', '["broken"]')
 NUMBERS = ("1.5", "2", "3.25", "-4", "0.5", "1e1", "7", "2.25")
 

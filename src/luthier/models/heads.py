@@ -247,6 +247,10 @@ def head_from(saved: Mapping[str, Any]) -> nn.Module:
     Raises:
         ModelError: no head is described, or none that this version knows.
     """
+    if saved.get("kind") == "frames":
+        from luthier.models.frame_head import FrameHead
+
+        return FrameHead(head_from(saved.get("inner", {})))
     arguments = {name: value for name, value in saved.items() if name != "kind"}
     kinds: Mapping[object, Any] = {"linear": LinearHead, "deep": DeepHead}
     try:

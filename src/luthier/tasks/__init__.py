@@ -15,6 +15,7 @@ TASKS: Family[Task] = Family(
         "token-classification": "luthier.tasks.token_classification:TASK",
         "token-tagging": "luthier.tasks.token_tagging:TASK",
         "audio-classification": "luthier.tasks.audio_classification:TASK",
+        "speech-recognition": "luthier.tasks.speech_recognition:TASK",
         "image-classification": "luthier.tasks.image_classification:TASK",
         "image-multi-label": "luthier.tasks.image_multi_label:TASK",
         "image-regression": "luthier.tasks.image_regression:TASK",

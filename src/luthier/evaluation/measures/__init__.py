@@ -36,6 +36,8 @@ MEASURES: Family[AnyMeasure] = Family(
         "entity_precision": "luthier.evaluation.measures.entities:ENTITY_PRECISION",
         "entity_recall": "luthier.evaluation.measures.entities:ENTITY_RECALL",
         "token_accuracy": "luthier.evaluation.measures.entities:TOKEN_ACCURACY",
+        "wer": "luthier.evaluation.measures.error_rates:WER",
+        "cer": "luthier.evaluation.measures.error_rates:CER",
         "expected_calibration_error": "luthier.evaluation.measures.calibration_error:EXPECTED_CALIBRATION_ERROR",
         "answer_f1": "luthier.evaluation.measures.answer_text:ANSWER_F1",
         "exact_match": "luthier.evaluation.measures.answer_text:EXACT_MATCH",
