@@ -13,6 +13,7 @@ from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.numbers import number_predictions
 from luthier.evaluation.predictions import classification_predictions
 from luthier.evaluation.records import IndexedMeasure, Predictions
+from luthier.evaluation.text_predictions import text_predictions
 
 LABELS = ["ant", "bee", "cat"]
 
@@ -249,6 +250,28 @@ class TestEntityRecall(TagConformance):
 
 class TestTokenAccuracy(TagConformance):
     name = "token_accuracy"
+
+
+class TextConformance(MeasureConformance):
+    def made(self, num_rows: int, *, seed: int = 0) -> Predictions:
+        generator = np.random.default_rng(seed)
+        words = np.array(["one", "two", "three", "for"])
+        targets = [" ".join(generator.choice(words, generator.integers(1, 6))) for _ in range(num_rows)]
+        heard = [" ".join(generator.choice(words, 2)) if generator.random() < 0.4 else target for target in targets]
+        ids = [f"row {place}" for place in range(num_rows)]
+        return text_predictions(example_ids=ids, targets=targets, predictions=heard)
+
+    def perfect(self, said: Predictions) -> Predictions:
+        targets = said.table["target"].to_pylist()
+        return text_predictions(example_ids=said.table["example_id"].to_pylist(), targets=targets, predictions=targets)
+
+
+class TestWer(TextConformance):
+    name = "wer"
+
+
+class TestCer(TextConformance):
+    name = "cer"
 
 
 class TestExpectedCalibrationError(MeasureConformance):

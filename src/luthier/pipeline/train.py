@@ -1,5 +1,6 @@
 """Train: the ladder's rungs, or the one method that was asked for."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from luthier.core.progress import Observer
 from luthier.core.seeding import seed_for
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.errors import SpecError, raise_together
+from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import Predictions
 from luthier.features.store import ActivationStore
 from luthier.pipeline.before import Before, head_reads_states, predictions_of
@@ -242,9 +244,18 @@ def fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
         recompute=settings.gradient_checkpointing,
         sampling=settings.sampling,
         soup=settings.soup,
+        silence=silence_of(chosen.task.primary_measure),
         mixing=MixingSettings(mixup=settings.mixup, cutmix=settings.cutmix),
         penalties=Penalties(l1=settings.l1, l2=settings.l2, towards_pretrained=settings.towards_pretrained, ewc=settings.ewc),
     )
+
+
+def silence_of(measure: str) -> float:
+    """What a model scores that answers nothing, more being better; minus infinity where there is no such thing."""
+    silence = getattr(MEASURES[measure], "silence", None)
+    if silence is None:
+        return -math.inf
+    return float(silence if MEASURES[measure].direction == "higher" else -silence)
 
 
 def _parts(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, tuple[TrainingRows, TrainingRows]]:

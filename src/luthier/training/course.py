@@ -63,7 +63,7 @@ class Course:
 
     def __init__(self, stepper: Stepper, rows: TrainingRows, settings: FitSettings) -> None:
         self.stepper, self.rows, self.settings = stepper, rows, settings
-        self.early_stopping = EarlyStopping(patience=settings.patience)
+        self.early_stopping = EarlyStopping(patience=settings.patience, silence=settings.silence)
         self.step, self.evaluated, self.skipped = 0, -1, 0
         self.losses: list[float] = []
         self.best: Best | None = None

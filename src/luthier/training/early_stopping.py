@@ -10,6 +10,8 @@ class EarlyStopping:
 
     Args:
         patience: Evaluations without a gain before training stops.
+        silence: Score of a model that answers nothing. Patience does not run out before something better has been seen: what
+            learns to align (CTC) says nothing at all for a while, and then learns fast.
 
     Attributes:
         gains: For each evaluation so far, whether it was the best.
@@ -22,8 +24,8 @@ class EarlyStopping:
         0.6
     """
 
-    def __init__(self, *, patience: int) -> None:
-        self.patience = patience
+    def __init__(self, *, patience: int, silence: float = -math.inf) -> None:
+        self.patience, self.silence = patience, silence
         self.best = -math.inf
         self.is_best = False
         self.waited = 0
@@ -35,7 +37,7 @@ class EarlyStopping:
         self.gains.append(self.is_best)
         if self.is_best:
             self.best = score
-        self.waited = 0 if self.is_best else self.waited + 1
+        self.waited = 0 if self.is_best or self.best <= self.silence else self.waited + 1
         return self.is_over
 
     def wait_anew(self) -> None:

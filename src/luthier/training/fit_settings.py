@@ -25,6 +25,7 @@ class FitSettings:
         mixing: Whether examples are mixed with each other, and how strongly.
         unfreezing: How blocks begin to train one after the other; None: all of them from the beginning.
         ema_decay: Of the moving average of the weights that is evaluated and kept; 0 keeps the weights themselves.
+        silence: Score of a model that answers nothing, more being better: patience does not run out before it is beaten.
     """
 
     boundary: int
@@ -53,6 +54,7 @@ class FitSettings:
     on_divergence: str = "stop"
     recompute: str = "auto"
     unfreezing: Unfreezing | None = None
+    silence: float = -math.inf
 
 
 def steps_per_epoch(num_rows: int, settings: FitSettings) -> int:

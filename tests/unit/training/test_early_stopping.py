@@ -17,3 +17,8 @@ def test_it_stops_once_the_best_is_as_many_evaluations_ago_as_patience(scores: l
         assert stopping.update(scores[number]) == (number - best_place >= patience)
         assert stopping.is_best == (best_place == number)
         assert stopping.best == max(so_far)
+
+
+def test_patience_does_not_run_out_while_nothing_is_answered() -> None:
+    stopping = EarlyStopping(patience=2, silence=-1.0)
+    assert [stopping.update(score) for score in (-1.3, -1.0, -1.0, -1.0, -1.0, -0.9, -0.9, -0.95)] == [False] * 7 + [True]

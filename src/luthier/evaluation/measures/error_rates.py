@@ -22,11 +22,13 @@ class ErrorRate:
 
     Attributes:
         pieces: What a text is made of.
+        silence: What a model scores that answers nothing: every piece is left out.
     """
 
     name: str
     pieces: Callable[[str], Sequence[str]]
     direction: Direction = "lower"
+    silence: float = 1.0
 
     def stats(self, predictions: Predictions) -> Float[np.ndarray, "N 2"]:
         """Errors of each example, and how many pieces its right text has."""
