@@ -29,6 +29,7 @@ _WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
 _DAY = r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))"
 _DATETIME = re.compile(_DAY + r"([T ]\d{1,2}:\d{2}.*)?")
 _MOSTLY = 0.95
+_HALF = 0.5
 _FILES_TRIED = 20
 
 
@@ -173,9 +174,9 @@ def _share(pattern: re.Pattern[str], sample: Sequence[str]) -> float:
 
 
 def _are_lists(sample: Sequence[str]) -> bool:
-    """Lists of labels; of one-word lists at least one must hold something."""
+    """Lists of labels, some of which hold something; whoever writes lists may write single labels as they are."""
     found = [parse_list(value) for value in sample]
-    return sum(items is not None for items in found) >= _MOSTLY * len(sample) and any(found)
+    return sum(items is not None for items in found) >= _HALF * len(sample) and any(found)
 
 
 def _kind_of_files(sample: Sequence[str]) -> Kind | None:

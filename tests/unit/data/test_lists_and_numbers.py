@@ -272,3 +272,15 @@ def test_a_column_that_gives_the_number_away_is_used_for_nothing() -> None:
     assert "Column 'with_tax' gives the number away: it alone explains 9" in finding.problem
     assert finding.action is not None
     assert finding.action.column == "with_tax"
+
+
+def test_single_labels_between_lists_are_lists_of_one_and_broken_lists_are_named() -> None:
+    cells = ['["a", "b"]', "a", '["b"]', '[["a"]]', '["a"]', '["b", "a"]', '["b"]', '["a"]']
+    table = pa.table({"example_id": [f"x:{row}" for row in range(8)], "text": texts(8), "label": cells})
+    assert {column.name: column.kind for column in infer_columns(table)}["label"] is Kind.LIST
+    broken, single, *_ = found("label-sets", sets(cells))
+    assert broken.severity == "warning"
+    assert "begin like a list of labels and are none: '[[\"a\"]]'. Row: toy.csv:4." in broken.problem
+    assert single.severity == "info"
+    assert single.rows.tolist() == [1]
+    assert target_sets(sets(cells))[1] == ["a"]

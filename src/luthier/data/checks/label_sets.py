@@ -8,8 +8,9 @@ import numpy as np
 from luthier.core.names import count_of
 from luthier.data.checks.check import Check
 from luthier.data.dataset import Dataset, Rows
-from luthier.data.findings import Finding
+from luthier.data.findings import Finding, Severity
 from luthier.data.keys import answer_kind, normalize_text
+from luthier.data.lists import parse_list
 from luthier.data.targets import target_sets
 from luthier.data.wording import name_rows, share_of
 
@@ -29,7 +30,12 @@ def check_label_sets(dataset: Dataset, features: np.ndarray | None = None) -> li
     counts = Counter(label for row in rows for label in sets[row])
     if nothing := _nothing_to_tell_apart(dataset, counts, part=part):
         return [nothing]
-    return [*_rare(dataset, sets, counts, part=part), *_unseen(dataset, sets, counts), *_spellings(dataset, counts)]
+    return [
+        *_no_lists(dataset),
+        *_rare(dataset, sets, counts, part=part),
+        *_unseen(dataset, sets, counts),
+        *_spellings(dataset, counts),
+    ]
 
 
 def _nothing_to_tell_apart(dataset: Dataset, counts: Counter[str], *, part: str) -> Finding | None:
@@ -47,6 +53,31 @@ def _nothing_to_tell_apart(dataset: Dataset, counts: Counter[str], *, part: str)
         count=whole,
         part=part,
     )
+
+
+def _no_lists(dataset: Dataset) -> list[Finding]:
+    """Cells that are no list: a single label is taken for a list of one; what only begins like a list is pointed out."""
+    cells = ["" if cell is None else str(cell).strip() for cell in dataset.column("target").to_pylist()]
+    strange = np.array([row for row, cell in enumerate(cells) if cell and parse_list(cell) is None], dtype=np.int64)
+    broken = np.array([row for row in strange if cells[row].startswith(("[", "{"))], dtype=np.int64)
+    single = np.setdiff1d(strange, broken)
+    column = dataset.schema.roles["target"]
+    found: list[tuple[Rows, Severity, str, str]] = [
+        (broken, "warning", "begin like a list of labels and are none", 'write them as ["new", "card"], without lists inside'),
+        (single, "info", "hold a single label where others hold a list", "nothing to do: each is taken for a list of one"),
+    ]
+    return [
+        Finding(
+            check=NAME,
+            severity=severity,
+            problem=f"{count_of(len(rows), 'cell')} of '{column}' {what}: '{cells[rows[0]][:40]}'. {name_rows(dataset, rows)}",
+            remedy=remedy,
+            count=len(rows),
+            rows=rows,
+        )
+        for rows, severity, what, remedy in found
+        if len(rows)
+    ]
 
 
 def _rare(dataset: Dataset, sets: Sets, counts: Counter[str], *, part: str) -> list[Finding]:
