@@ -1,5 +1,7 @@
 """Every member of the family of checks, judged by one class."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,14 @@ TEXT_ROLES = {"text": "text", "target": "label"}
 NOTHING = np.array([], dtype=str)
 
 
+def strange_cells() -> Dataset:
+    """A table whose features have cells that are not what their columns say."""
+    columns = {"age": ["1.5", "old", None], "day": ["2024-01-02", "2 Jan", ""], "y": ["a", "b", "a"]}
+    kinds = {"age": Kind.NUMBER, "day": Kind.DATETIME}
+    dataset = make_dataset(columns, roles={"target": "y"}, kinds=kinds)
+    return replace(dataset, schema=replace(dataset.schema, features=("age", "day")))
+
+
 def datasets() -> dict[str, Dataset]:
     return {
         "flawed": make_dataset(FLAWED, roles=ROLES, kinds=KINDS),
@@ -44,6 +54,7 @@ def datasets() -> dict[str, Dataset]:
             {"text": TEXTS, "label": PRICES}, roles=TEXT_ROLES, kinds={"label": Kind.NUMBER}, sizes={"train": 60, "test": 40}
         ),
         "numbers": make_dataset({"age": [1.5, 2.5, None], "y": [1, 0, 1]}, roles={"target": "y"}, kinds={"age": Kind.NUMBER}),
+        "strange cells": strange_cells(),
     }  # fmt: skip
 
 

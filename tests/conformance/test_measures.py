@@ -175,6 +175,10 @@ class SetConformance(MeasureConformance):
         )
 
 
+class TestAveragePrecision(MeasureConformance):
+    name = "average_precision"
+
+
 class TestMicroF1(SetConformance):
     name = "micro_f1"
 

@@ -137,6 +137,22 @@ class TestSpanExtraction(TaskConformance):
         return {"answer": Kind.SLOTS}
 
 
+class TestTableClassification(TaskConformance):
+    name = "table-classification"
+
+
+class TestTableRegression(NumberConformance):
+    name = "table-regression"
+
+
+class TestTableAsTextClassification(TaskConformance):
+    name = "table-as-text-classification"
+
+
+class TestTableAsTextRegression(NumberConformance):
+    name = "table-as-text-regression"
+
+
 def judges(kind: type) -> set[str]:
     return {name for judge in kind.__subclasses__() for name in {getattr(judge, "name", ""), *judges(judge)}}
 

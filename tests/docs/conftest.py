@@ -30,8 +30,9 @@ def one_core(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder of a reader who types along: tickets.csv, new.csv, photos/, and the repository's examples/."""
+    """The current folder of a reader who types along: tickets.csv, new.csv, customers.csv, and the repository's examples/."""
     import csv
+    import shutil
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
@@ -42,4 +43,5 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             writer = csv.DictWriter(file, columns, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(some)
+    shutil.copy(ROOT / "examples" / "data" / "hearthline_customers.csv", tmp_path / "customers.csv")
     return tmp_path

@@ -104,6 +104,33 @@ def test_roc_auc_equals_scikit_learn(num_labels: int) -> None:
     assert value_of("roc_auc", said) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("num_labels", [2, 3, 5])
+def test_average_precision_equals_scikit_learn_also_of_a_resample(num_labels: int) -> None:
+    generator = np.random.default_rng(0)
+    targets = generator.permutation(np.arange(60) % num_labels)
+    said = made_predictions(targets.tolist(), num_labels, seed=1)
+    judged = [1] if num_labels == 2 else range(num_labels)
+    for places in (np.arange(60), generator.integers(0, 60, 60)):
+        drawn, probs = targets[places], prob_matrix(said)[places]
+        expected = np.mean([metrics.average_precision_score(drawn == place, probs[:, place]) for place in judged])
+        assert MEASURES["average_precision"].value_of(said, places) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("num_labels", [2, 4])
+def test_roc_auc_of_a_resample_equals_scikit_learn(num_labels: int) -> None:
+    generator = np.random.default_rng(3)
+    targets = generator.permutation(np.arange(80) % num_labels)
+    said = made_predictions(targets.tolist(), num_labels, seed=2)
+    judged, places = [1] if num_labels == 2 else range(num_labels), generator.integers(0, 80, 80)
+    drawn, probs = targets[places], prob_matrix(said)[places]
+    expected = np.mean([metrics.roc_auc_score(drawn == place, probs[:, place]) for place in judged])
+    assert MEASURES["roc_auc"].value_of(said, places) == pytest.approx(expected)
+
+
+def test_average_precision_without_an_example_of_the_class_is_nothing() -> None:
+    assert value_of("average_precision", made_predictions([0, 0, 0], 2, seed=0)) == 0.0
+
+
 def test_roc_auc_without_a_second_class_is_a_half() -> None:
     assert value_of("roc_auc", made_predictions([0, 0, 0], 2, seed=0)) == 0.5
 

@@ -46,7 +46,9 @@ def evidence_card(metrics: Metrics, *, width: int = 100) -> RenderableType:
         Padding(table, (0, 0, 0, 2)),
     ]
     parts += [Text(), *(Padding(Text(line, style="dim"), (0, 0, 0, 2)) for line in _notes(metrics))]
-    return Group(*parts, Text(), verdict_lines(metrics))
+    said = str(metrics.alarms.get("sentence", ""))
+    alarms: list[RenderableType] = [Text(), Padding(Text(printable(said)), (0, 0, 0, 2))] if said else []
+    return Group(*parts, Text(), verdict_lines(metrics), *alarms)
 
 
 def verdict_lines(metrics: Metrics) -> Table:

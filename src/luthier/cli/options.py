@@ -19,6 +19,7 @@ PANELS = {
     "data": "Data",
     "model": "Model",
     "model.head": "Head",
+    "model.table": "Tables",
     "training": "Training",
     "evaluation": "Evaluation",
     "output": "Output",

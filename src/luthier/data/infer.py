@@ -33,6 +33,8 @@ GROUP_NAMES = ("user", "customer", "author", "patient", "subject", "speaker", "s
 FLAGGED = ("target", "text", "text_pair", "answer_start", "image", "audio", "group", "time")
 TRANSCRIPT_NAMES = ("transcript", "transcription", "sentence", "text", "utterance", "normalized_text", "words")
 ANSWER_NAMES = ("answers", "answer")
+FEATURE_KINDS = (Kind.NUMBER, Kind.CATEGORY, Kind.DATETIME, Kind.TEXT)
+NO_FEATURES = ("target", "group", "time", "id", "image", "audio")  # roles whose columns no model of tables reads
 # Names of two columns whose texts are read together; others are paired by --text-pair only.
 PAIRED_NAMES = (
     ("sentence_a", "sentence_b"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("text_a", "text_b"),
@@ -93,7 +95,16 @@ def infer_schema(
         raise _no_target(columns, settings, name=name)
     decisions += _candidates(_unassigned(free, decisions), decided)
     kept = [decision for decision in decisions if decision.value is not None or decision.name in ("target", "group", "time")]
-    return Schema(columns=columns, roles=roles, num_rows=table.num_rows), list(kept)
+    features = _features(free, roles, settings)
+    return Schema(columns=columns, roles=roles, num_rows=table.num_rows, features=features), list(kept)
+
+
+def _features(columns: Sequence[Column], roles: Mapping[str, str], settings: DataSettings) -> tuple[str, ...]:
+    """The columns that a model of tables would read: those asked for, or all that hold something and play no other part."""
+    if settings.features:
+        return settings.features
+    taken = {roles[role] for role in NO_FEATURES if role in roles}
+    return tuple(column.name for column in columns if column.kind in FEATURE_KINDS and column.name not in taken)
 
 
 def check_flags(settings: DataSettings, columns: Sequence[str], *, name: str) -> None:
@@ -103,11 +114,11 @@ def check_flags(settings: DataSettings, columns: Sequence[str], *, name: str) ->
         SpecError: names the nearest column and lists them all.
     """
     flags = [(role, column) for role in FLAGGED if (column := getattr(settings, role))]
+    lists = [(name, column) for name in ("ignore", "features") for column in getattr(settings, name)]
     errors: list[LuthierError] = [
-        _unknown_column(role, column, columns=columns, name=name)
-        for role, column in [*flags, *(("ignore", column) for column in settings.ignore)]
-        if column not in columns
+        _unknown_column(role, column, columns=columns, name=name) for role, column in [*flags, *lists] if column not in columns
     ]
+    errors += _contradicting_features(settings)
     by_column: dict[str, list[str]] = {}
     for role, column in flags:
         by_column.setdefault(column, []).append(role)
@@ -120,6 +131,18 @@ def check_flags(settings: DataSettings, columns: Sequence[str], *, name: str) ->
             flag = flag_of(roles[0])
             errors.append(SpecError(f"{flag} and --ignore both name '{column}'.", remedy=f"{flag} {column}"))
     raise_together(errors)
+
+
+def _contradicting_features(settings: DataSettings) -> list[SpecError]:
+    """Columns that a model is to read, and that are for nothing, or for something that it must not see."""
+    flags = {"--ignore": settings.ignore}
+    flags |= {flag_of(role): (column,) for role in NO_FEATURES if (column := getattr(settings, role, None))}
+    return [
+        SpecError(f"{flag} and --features both name '{column}'.", remedy=f"take '{column}' out of one of them")
+        for flag, columns in flags.items()
+        for column in columns
+        if column in settings.features
+    ]
 
 
 def _unknown_column(role: str, column: str, *, columns: Sequence[str], name: str) -> SpecError:

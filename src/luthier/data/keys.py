@@ -61,7 +61,8 @@ def missing_cells(column: "pa.ChunkedArray") -> Bool[np.ndarray, " N"]:
 
 def missing_inputs(dataset: Dataset) -> Bool[np.ndarray, " N"]:
     """Rows in which every input column is missing: there is nothing to predict from."""
-    columns = [missing_cells(dataset.column(role)) for role in INPUT_ROLES if role in dataset.schema.roles]
+    names = [dataset.schema.roles[role] for role in INPUT_ROLES if role in dataset.schema.roles]
+    columns = [missing_cells(dataset.table.column(name)) for name in dict.fromkeys((*names, *dataset.schema.features))]
     return np.logical_and.reduce(columns) if columns else np.zeros(dataset.table.num_rows, dtype=bool)
 
 
@@ -99,6 +100,22 @@ def input_keys(dataset: Dataset) -> Keys:
         return np.zeros(dataset.table.num_rows, dtype=np.uint64)
     keys: Keys = remember_last(dataset, "input_keys", detail=roles, compute=lambda: _input_keys(dataset, roles))
     return keys
+
+
+def row_keys(dataset: Dataset) -> Keys:
+    """`input_keys`, told apart by the other columns that a model of tables reads: equal texts of two rows are not yet one row.
+
+    A table without texts or pictures has no such keys: two customers alike in every column are two customers.
+    """
+    keys = input_keys(dataset)
+    texts = {dataset.schema.roles[role] for role in INPUT_ROLES if role in dataset.schema.roles}
+    others = [name for name in dataset.schema.features if name not in texts]
+    if not texts or not others:
+        return keys
+    found = keys
+    for name in others:
+        found = mix(found) + _text_keys(dataset.table.column(name))
+    return np.where(keys == 0, keys, np.maximum(found, 1))
 
 
 def _input_keys(dataset: Dataset, roles: Iterable[tuple[str, str]]) -> Keys:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+FEATURES = "features"  # the role that several columns play together
+
 
 class Kind(StrEnum):
     """What a column holds, judged from its values.
@@ -77,13 +79,19 @@ class Schema:
         num_rows: Rows of the table.
         answer_kind: What the target holds, as the task reads it (`Task.answer_kind`); empty until a task is chosen: then it is
             judged from the column.
+        features: Columns that a model of tables reads; none where the rows are read in another way.
     """
 
     columns: tuple[Column, ...]
     roles: Mapping[str, str]
     num_rows: int
     answer_kind: str = ""
+    features: tuple[str, ...] = field(default=())
     schema_version: int = 1
+
+    def has(self, role: str) -> bool:
+        """Whether some column plays a role; `features` are several columns."""
+        return bool(self.features) if role == FEATURES else role in self.roles
 
     def kind_of(self, name: str) -> Kind:
         """The kind of a column."""

@@ -23,6 +23,9 @@ class DataSettings(Settings):
     )
     time: str | None = Field(None, description="Column to split by: the oldest rows train, the newest test")
     ignore: tuple[str, ...] = Field((), description="Columns to use for nothing")
+    features: tuple[str, ...] = Field(
+        (), description="Columns that a model of tables reads (default: all that play no other part)"
+    )
     train: str | None = Field(None, description="File or folder of the training part")
     validation: str | None = Field(None, description="File or folder of the validation part")
     test: str | None = Field(None, description="File or folder of the test part")

@@ -1,23 +1,19 @@
 """Splitting by time: the oldest rows train, the newest are held out, equal times stay together."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int64
 
+from luthier.core.moments import AMBIGUOUS, FORMATS, as_seconds
 from luthier.data.dataset import Dataset, Rows
 from luthier.data.findings import Finding
 from luthier.data.keys import missing_cells
 from luthier.data.wording import name_rows, share_of
 from luthier.errors import DataError
 
-# Tried in this order when a column is not ISO 8601; a column that two of them read differently is refused.
-FORMATS = ("%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d")
-AMBIGUOUS = tuple(
-    (f"%m/%d/%{year}{time}", f"%d/%m/%{year}{time}") for year in "Yy" for time in (" %H:%M:%S", " %H:%M", "", " %I:%M %p")
-)
 MAX_UNREADABLE_FRACTION = 0.05
 
 
@@ -105,7 +101,7 @@ def _iso_times(texts: Sequence[str], name: str) -> Float[np.ndarray, " rows"]:
     seconds = np.full(len(texts), np.nan)
     for place, text in enumerate(texts):
         try:
-            seconds[place] = _seconds(datetime.fromisoformat(text))
+            seconds[place] = as_seconds(datetime.fromisoformat(text))
         except ValueError:
             continue
     return seconds
@@ -136,14 +132,10 @@ def _parse(texts: Sequence[str], pattern: str) -> Float[np.ndarray, " rows"] | N
     for place, text in enumerate(texts):
         if text:
             try:
-                seconds[place] = _seconds(datetime.strptime(text, pattern))
+                seconds[place] = as_seconds(datetime.strptime(text, pattern))
             except ValueError:
                 return None
     return seconds
-
-
-def _seconds(moment: datetime) -> float:
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _report(dataset: Dataset, unreadable: Rows, *, whole: int) -> list[Finding]:

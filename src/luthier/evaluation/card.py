@@ -15,6 +15,7 @@ from luthier.evaluation.bootstrap import Resampled, resample
 from luthier.evaluation.calibration import best_temperature, calibration_error, confidences, error_grew, reliability_curve
 from luthier.evaluation.card_text import render_text
 from luthier.evaluation.compare import comparison_of, holm, paired_test
+from luthier.evaluation.costs import describe_alarms, weigh_alarms
 from luthier.evaluation.details import details_of
 from luthier.evaluation.intervals import score_interval
 from luthier.evaluation.measures import MEASURES, AnyMeasure
@@ -37,6 +38,7 @@ class RunFacts:
         validation: By model: its score on validation, where that is worth showing.
         validation_predictions: Of the tuned model; gives the temperature that would calibrate it best.
         retained: By model and measure: scores on what the model could do before.
+        importance: Of a model of tables: what each column matters.
         changes: What else tuning may have made worse (retained scores, slices), with limits, for the verdict.
     """
 
@@ -48,6 +50,7 @@ class RunFacts:
     validation: Mapping[str, float] = field(default_factory=dict)
     validation_predictions: Predictions | None = None
     retained: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    importance: Mapping[str, float] = field(default_factory=dict)
     changes: Sequence[Change] = ()
 
 
@@ -93,8 +96,7 @@ def build_card(
         alpha=1 - settings.confidence,
         changes=[*facts.changes, *_calibration_changes(models, settings, seed)],
     )
-    tuned = models["tuned"]
-    details = details_of(tuned)
+    details = details_of(tuned := models["tuned"])
     return EvidenceCard(
         metrics=Metrics(
             task=facts.task,
@@ -121,8 +123,15 @@ def build_card(
             confidence=settings.confidence,
             bootstrap_samples=settings.bootstrap_samples,
             num_units=resampled["tuned"][measures[0]].num_units,
+            importance=facts.importance,
+            alarms=_alarms(tuned, facts.validation_predictions, settings, seed),
         )
     )
+
+
+def _alarms(tuned: Predictions, validation: Predictions | None, settings: EvaluationSettings, seed: int) -> dict[str, object]:
+    found = weigh_alarms(validation, tuned, settings, seed=seed) if _has_probs(tuned) else None
+    return {} if found is None else {**asdict(found), "sentence": describe_alarms(found)}
 
 
 def read_metrics(path: Path) -> Metrics:

@@ -43,8 +43,14 @@ class Column:
 
 def render_text(metrics: Metrics) -> str:
     """The card of a run: what `metrics.json` holds, for reading."""
-    blocks = [_heading(metrics), "", *_table(metrics), "", *_notes(metrics), "", *_verdict(metrics)]
+    blocks = [_heading(metrics), "", *_table(metrics), "", *_notes(metrics), "", *_verdict(metrics), *_alarms(metrics)]
     return "\n".join(line.rstrip() for line in blocks)
+
+
+def _alarms(metrics: Metrics) -> list[str]:
+    """The threshold by costs, where some were given."""
+    said = str(metrics.alarms.get("sentence", ""))
+    return ["", "ALARMS", *wrap(said, WIDTH - 2, initial_indent="  ", subsequent_indent="  ")] if said else []
 
 
 def model_rows(metrics: Metrics) -> list[str]:

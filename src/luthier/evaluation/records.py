@@ -132,6 +132,8 @@ class Metrics:
             were given, `best_temperature`.
         details: Of the tuned model, by the kind of answer: for numbers the errors and a sample of points.
         confidence, bootstrap_samples: What stands behind the intervals.
+        importance: Of a model of tables: column -> what the primary measure loses on validation when the column is shuffled.
+        alarms: Where costs were given: the threshold and what it costs (`costs.Alarms`), and `sentence`, which says it.
     """
 
     task: str
@@ -158,4 +160,6 @@ class Metrics:
     confidence: float = 0.95
     bootstrap_samples: int = 0
     num_units: int = 0
+    importance: Mapping[str, float] = field(default_factory=dict)
+    alarms: Mapping[str, object] = field(default_factory=dict)
     schema_version: int = 1

@@ -75,10 +75,9 @@ class Backbone(nn.Module):
         super().__init__()
         self.builder = builder
         self.processor = processor
+        self.builder_settings: Mapping[str, Any] = {}  # what the builder is called with, as keywords; JSON types
         self.network = network
-        self.layout = layout
-        self.width = width
-        self.model_type = model_type
+        self.layout, self.width, self.model_type = layout, width, model_type
         self.rehearsal: Rehearsal | None = None
         self._start = 0
         self._stored: Tensor | None = None
@@ -210,10 +209,9 @@ class Backbone(nn.Module):
 
     def rehearse(self, inputs: ModelInputs) -> Rehearsal:
         """Run one small batch and note the form of what each skippable module returns; needed before `starting_at`."""
-        names = [*self.layout.stem, *self.layout.blocks]
         outputs: dict[str, tuple[Any, ...] | None] = {}
         handles = []
-        for name in names:
+        for name in [*self.layout.stem, *self.layout.blocks]:
 
             def note(module: nn.Module, args: Any, output: Any, name: str = name) -> None:
                 outputs[name] = form_of(output)
@@ -229,8 +227,8 @@ class Backbone(nn.Module):
             for handle in handles:
                 handle.remove()
         shapes = [tuple(captured[index].shape[1:]) for index in range(self.num_blocks)]
-        last_shape = tuple(last.shape[1:])
-        self.rehearsal = Rehearsal(outputs=outputs, shapes=shapes, last_shape=last_shape, padded="attention_mask" in inputs)
+        last_shape, padded = tuple(last.shape[1:]), "attention_mask" in inputs
+        self.rehearsal = Rehearsal(outputs=outputs, shapes=shapes, last_shape=last_shape, padded=padded)
         return self.rehearsal
 
     @contextmanager

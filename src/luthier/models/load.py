@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import nn
 from luthier.errors import ModelError
 from luthier.models.backbone import Backbone, wrap_backbone
 from luthier.models.layout import Pooling, find_layout
+from luthier.models.own import OWN, load_own
 from luthier.models.source import PretrainedFolder
 
 # Families whose encoder is not what AutoModel gives: the class to load, and the way to its encoder.
@@ -23,7 +25,7 @@ ENCODERS: Mapping[str, tuple[str, str]] = {
 POOLINGS: tuple[Pooling, ...] = ("mean", "first", "last", "max", "model")
 
 
-def load_backbone(source: PretrainedFolder, *, pooling: str | None = None, attention: str | None = None) -> Backbone:
+def load_backbone(source: PretrainedFolder, *, pooling: Pooling | None = None, attention: str | None = None) -> Backbone:
     """Load a checked folder: safetensors only, no remote code, float32, no network.
 
     Args:
@@ -35,6 +37,10 @@ def load_backbone(source: PretrainedFolder, *, pooling: str | None = None, atten
         ModelError: transformers cannot load the folder, or the pooling is unknown.
     """
     assert source.folder is not None
+    if (source.folder / OWN).is_file():
+        backbone = load_own(source.folder)
+        backbone.layout = replace(backbone.layout, pooling=pooling or backbone.layout.pooling)
+        return backbone
     network = load_network(source.folder, source.model_type, attention=attention)
     layout = find_layout(network, source.model_type)
     recorded = source.entry.pooling if source.entry and source.entry.modality == "text" else None

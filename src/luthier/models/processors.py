@@ -5,12 +5,14 @@ from pathlib import Path
 from luthier.errors import ModelError
 from luthier.models.audio_processor import AudioProcessor, choose_max_seconds
 from luthier.models.image_processor import ImageProcessor
+from luthier.models.table_processor import TableProcessor
 from luthier.models.text_processor import TextProcessor, TokenRows, choose_max_length
 
 __all__ = [
     "AudioProcessor",
     "ImageProcessor",
     "Processor",
+    "TableProcessor",
     "TextProcessor",
     "TokenRows",
     "choose_max_length",
@@ -18,7 +20,7 @@ __all__ = [
     "load_processor",
 ]
 
-Processor = TextProcessor | ImageProcessor | AudioProcessor
+Processor = TextProcessor | ImageProcessor | AudioProcessor | TableProcessor
 
 
 def load_processor(folder: Path, modality: str) -> Processor:
@@ -33,4 +35,6 @@ def load_processor(folder: Path, modality: str) -> Processor:
         return ImageProcessor.load(folder)
     if modality == "audio":
         return AudioProcessor.load(folder)
-    raise ModelError(f"Nothing here prepares {modality}.", remedy="text, image or audio")
+    if modality == "table":
+        return TableProcessor.load(folder)
+    raise ModelError(f"Nothing here prepares {modality}.", remedy="text, image, audio or table")

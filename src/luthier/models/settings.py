@@ -44,6 +44,22 @@ def refuse_idle_head(head: HeadSettings) -> None:
         )
 
 
+class TableSettings(Settings):
+    """The network that is made for a table, and how its columns are read."""
+
+    scaling: Literal["standard", "min-max", "robust", "quantile"] = Field(
+        "quantile", description="How numbers of a table are scaled: by rank (quantile), or by what train's mean and spread say"
+    )
+    hidden_width: int = Field(64, ge=4, description="Width of the hidden states of a table's network")
+    blocks: int = Field(3, ge=1, description="Blocks of a table's network")
+    pretraining_epochs: int | None = Field(
+        None, ge=0, description="Most passes over train to pre-train a table's network (0: none; default: by number of rows)"
+    )
+    text_model: str | None = Field(
+        None, description="Frozen model that reads a table's columns of texts (off: leave them out; default: the text default)"
+    )
+
+
 class ModelSettings(Settings):
     """Which pre-trained model, and what becomes of it."""
 
@@ -65,3 +81,4 @@ class ModelSettings(Settings):
         description="Longest stretch of sound that is heard at once; longer recordings become several (default: fits the data)",
     )
     head: HeadSettings = HeadSettings()
+    table: TableSettings = TableSettings()

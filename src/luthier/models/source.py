@@ -42,6 +42,7 @@ class PretrainedFolder:
         entry: What the catalogue knows of it.
         revision: Commit on the hub, where it came from there.
         licence: Licence of the weights, from the catalogue or the model's own card.
+        origin: Where the weights come from, in words, if not from somebody who could have given a licence.
         decisions: What was chosen on the way, and why.
     """
 
@@ -54,6 +55,7 @@ class PretrainedFolder:
     entry: CatalogueEntry | None = None
     revision: str | None = None
     licence: str | None = None
+    origin: str = ""
     decisions: tuple[Decision[Any], ...] = field(default=())
     schema_version: int = 1
 

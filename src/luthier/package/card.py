@@ -13,8 +13,11 @@ from luthier.core.yaml_text import write_scalar
 from luthier.evaluation.card_text import render_text
 from luthier.evaluation.display import counted, format_number, format_score, measure_title, task_title
 from luthier.evaluation.records import Metrics
-from luthier.package.folder import OWN, ModelDescription, package_of
+from luthier.models.own import LUTHIERS, OWN, package_of
+from luthier.package.folder import ModelDescription
 from luthier.tasks import TASKS
+from luthier.tasks.protocol import Task
+from luthier.tasks.row_task import COLUMNS
 
 MOST_WEAK_CLASSES = 3
 METHODS_WITH_ADAPTER = ("lora", "dora", "ia3")
@@ -31,9 +34,15 @@ HUB_TASKS = {
     "text-pair-regression": None,
     "image-regression": None,
     "token-tagging": "token-classification",
+    "table-classification": "tabular-classification",
+    "table-regression": "tabular-regression",
+    "table-as-text-classification": "tabular-classification",
+    "table-as-text-regression": "tabular-regression",
 }
-SOURCE = {"text": "new.csv", "image": "photos/", "audio": "recordings/"}
-INPUTS = {"text": "texts", "image": "images", "audio": "recordings"}
+SOURCE = {"text": "new.csv", "image": "photos/", "audio": "recordings/", "table": "new.csv"}
+INPUTS = {"text": "texts", "image": "images", "audio": "recordings", "table": "rows of a table"}
+TABLE_NETWORK = """How each column is read is in
+`processor.json`; `backbone.json` and `model.safetensors` are the network on the columns, built by Luthier itself"""
 
 
 def write_card(folder: Path, metrics: Metrics, description: ModelDescription, *, data: Mapping[str, Any], method: str) -> None:
@@ -66,7 +75,7 @@ def _front_matter(metrics: Metrics, description: ModelDescription) -> str:
     """What model hubs and their search read. The licence is that of the pre-trained weights, which bind the tuned ones."""
     base = description.base
     facts = {
-        "base_model": base.get("hub_id") or base.get("name"),
+        "base_model": None if base.get("origin") else base.get("hub_id") or base.get("name"),
         "license": str(base["licence"]).lower() if base.get("licence") else None,
         "pipeline_tag": HUB_TASKS.get(metrics.task, metrics.task),
         "library_name": "luthier",
@@ -81,9 +90,11 @@ def _summary(metrics: Metrics, description: ModelDescription, *, data: Mapping[s
     warning = ""
     if metrics.verdict == "do not keep":
         warning = f"\n\n**Not recommended for use**: what the card recommends instead is `{metrics.recommended}`."
+    base = description.base
+    subject = "A network made for these columns" if base.get("origin") else f"`{base.get('name')}`"
     return (
         f"# {data['name']}: {task_title(metrics.task)}\n\n"
-        f"`{description.base.get('name')}`, tuned on {data['name']} by the method `{method}`. {_sentence(headline(metrics))} "
+        f"{subject}, tuned on {data['name']} by the method `{method}`. {_sentence(headline(metrics))} "
         f"({100 * metrics.confidence:g} % interval {low} to {high}) on {count_of(metrics.n, 'test example')} that no model was "
         f"trained or chosen on.\n\nVerdict: **{metrics.verdict}**. {_sentence(metrics.verdict_reason)}{warning}"
     )
@@ -95,32 +106,47 @@ def _sentence(text: str) -> str:
 
 def _use(description: ModelDescription, builder: str) -> str:
     task, modality = TASKS[description.state.task], description.modality
-    flag = f" --allow {package_of(builder)}" if builder else ""
-    allow = f', allow=["{package_of(builder)}"]' if builder else ""
+    kind = "table" if COLUMNS in description.state.values else modality
+    is_foreign = bool(builder) and builder not in LUTHIERS
+    flag = f" --allow {package_of(builder)}" if is_foreign else ""
+    allow = f', allow=["{package_of(builder)}"]' if is_foreign else ""
     held = "`config.json` and `model.safetensors` are the tuned encoder for\n`transformers.AutoModel.from_pretrained`"
     if builder:
         held = f"`backbone.json` and `model.safetensors` are the tuned network,\nwhich `{builder}` builds"
+    if modality == "table":
+        held = TABLE_NETWORK
     return f"""## Use
 
 ```python
 import luthier
 
 model = luthier.load_model("path/to/this/folder"{allow})
-model.predict([{task.example}])
+model.predict([{_example(task, description)}])
 ```
 
 ```
-luthier predict path/to/this/folder {SOURCE[modality]}{flag} --out answers.csv
+luthier predict path/to/this/folder {SOURCE[kind]}{flag} --out answers.csv
 ```
 
-It takes {INPUTS[modality]} and answers with {task.describe(description.state)}. It runs in {description.precision}, the
+It takes {INPUTS[kind]} and answers with {task.describe(description.state)}. It runs in {description.precision}, the
 precision it was measured in. {held}; the head on top of it is `head.safetensors`, described in `luthier.json`."""
+
+
+def _example(task: Task, description: ModelDescription) -> str:
+    """A row as one writes it: of a table with its own columns."""
+    columns = description.state.values.get(COLUMNS)
+    if not columns:
+        return task.example
+    values = {"number": "0", "datetime": '"2025-01-31"'}
+    return "{" + ", ".join(f'"{name}": ' + values.get(kind, '"..."') for name, kind in columns) + "}"
 
 
 def _data(data: Mapping[str, Any]) -> str:
     files = ", ".join(f"`{PurePath(name).name}`" for name in data["files"])
     parts = ", ".join(f"{count:,} {part}" for part, count in data["parts"].items())
     roles = ", ".join(f"{role} = `{column}`" for role, column in data["roles"].items())
+    read = ", ".join(f"`{column}`" for column in data.get("features", ()))
+    roles += f". Read by the model: {read}" if read else ""
     return (
         f"## Data\n\nFiles: {files}. Rows: {parts}. Columns: {roles}.\n\n"
         "Luthier does not know the licence of these data, nor whether people are in them: whoever passes the model on has to."
@@ -129,6 +155,13 @@ def _data(data: Mapping[str, Any]) -> str:
 
 def _origin(description: ModelDescription) -> str:
     base = description.base
+    if base.get("origin"):
+        texts = (
+            f" Texts are read by `{base['text_model']}` (licence: {base['licence'] or 'not stated'})."
+            if base.get("text_model")
+            else ""
+        )
+        return f"## Origin\n\nThe network was {base['origin']}; nobody else's weights are in it.{texts}"
     revision = f", revision `{base['revision']}`" if base.get("revision") else ""
     licence = base.get("licence") or "not stated by its source: find it out before passing the model on"
     digest = f", sha256 `{base['weights_sha256']}`" if base.get("weights_sha256") else ""

@@ -3,7 +3,8 @@
     config.json, model.safetensors     the tuned backbone, as Hugging Face writes it
     head.safetensors                   the head's weights
     adapter/                           of a model tuned with one, which is merged into the weights above; as peft writes it
-    processor.json, tokenizer.json     preprocessing
+    processor.json, tokenizer.json     preprocessing; of a table how each column is read
+    texts/                             of a table with texts the frozen model that reads them
     luthier.json                       task, labels, head, pooling, precision, origin; `format_version`
     README.md                          the model card
 
@@ -12,36 +13,35 @@ builds it (`module:builder`); it is imported only from packages that the caller 
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import save_file
 
 from luthier.core.records import from_plain, to_plain
 from luthier.core.storage import atomic_folder, write_json
 from luthier.errors import ModelError
+from luthier.features.texts import load_text_reader
 from luthier.models.backbone import Backbone, wrap_backbone
 from luthier.models.heads import head_from
-from luthier.models.layout import Layout, find_layout
+from luthier.models.layout import find_layout
 from luthier.models.load import choose_attention, load_network
-from luthier.models.processors import Processor, TextProcessor, load_processor
+from luthier.models.own import OWN, WEIGHTS, find_builder, load_own, load_weights, package_of, save_own
+from luthier.models.processors import Processor, TableProcessor, TextProcessor, load_processor
 from luthier.models.refusal import MAX_CONFIG_BYTES, PICKLE_SUFFIXES, check_folder
 from luthier.models.strict_json import read_strict_json
+from luthier.models.table_processor import TEXTS
 from luthier.tasks.protocol import TaskState
 from luthier.training.model import TunedModel
 
 FORMAT_VERSION = 1
 DESCRIPTION = "luthier.json"
-WEIGHTS = "model.safetensors"
 HEAD = "head.safetensors"
 ADAPTER = "adapter"
-OWN = "backbone.json"
 COMPANIONS = (
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -57,7 +57,7 @@ class ModelDescription:
     """Content of `luthier.json`.
 
     Attributes:
-        modality: What the model reads: text, image or audio.
+        modality: What the model reads: text, image, audio or table.
         state: Labels and the like.
         head: What builds the head again.
         pooling: How one vector is made of many.
@@ -123,7 +123,7 @@ def refuse_unsavable(backbone: Backbone) -> None:
             remedy='wrap_backbone(network, width=..., builder="yourpackage.module:function")',
         )
     if backbone.builder:
-        _find_builder(backbone.builder, [package_of(backbone.builder)])
+        find_builder(backbone.builder, [package_of(backbone.builder)])
 
 
 def save_network(backbone: Backbone, folder: Path, *, network: Any = None) -> None:
@@ -138,9 +138,7 @@ def save_network(backbone: Backbone, folder: Path, *, network: Any = None) -> No
     refuse_unsavable(backbone)
     network = backbone.network if network is None else network
     if backbone.builder:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / WEIGHTS)
-        content = {"builder": backbone.builder, "width": backbone.width, "layout": backbone.layout, "schema_version": 1}
-        write_json(folder / OWN, content)
+        save_own(backbone, folder, network=network)
     else:
         network.save_pretrained(folder, safe_serialization=True)
 
@@ -165,26 +163,13 @@ def load_folder(
     """
     description = read_description(folder)
     processor = load_processor(folder, description.modality)
+    if isinstance(processor, TableProcessor) and processor.content.text_model is not None:
+        processor.reader = load_text_reader(folder / TEXTS, processor.content.text_model, device=device)
     longest = processor.max_length if isinstance(processor, TextProcessor) else 1
     backbone = _load_backbone(folder, description, attention=choose_attention(device, longest), allow=allow)
     head = head_from(description.head)
-    _load_weights(head, folder / HEAD)
+    load_weights(head, folder / HEAD)
     return TunedModel(backbone, head), processor, description
-
-
-def _load_weights(module: nn.Module, path: Path) -> None:
-    """Read a module's weights from a safetensors file of a model folder.
-
-    Raises:
-        ModelError: the file is missing or damaged, or holds other weights than the module has.
-    """
-    if not path.is_file():
-        raise ModelError(f"{path.parent} lacks {path.name}: it is not whole.", remedy="copy the model folder again")
-    try:
-        module.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelError(f"{path} does not fit its description: {reason}.", remedy="copy the model folder again") from error
 
 
 def read_description(folder: Path) -> ModelDescription:
@@ -210,7 +195,7 @@ def read_description(folder: Path) -> ModelDescription:
 
 def _load_backbone(folder: Path, description: ModelDescription, *, attention: str | None, allow: Sequence[str]) -> Backbone:
     if (folder / OWN).is_file():
-        return _load_own_backbone(folder, description, allow=allow)
+        return load_own(folder, allow=allow)
     if not (folder / WEIGHTS).is_file() and not (folder / f"{WEIGHTS}.index.json").is_file():
         found = [path.name for path in sorted(folder.glob("*")) if path.suffix in PICKLE_SUFFIXES]
         instead = f"; {', '.join(found)} can run code when it is read, and is not" if found else ""
@@ -220,40 +205,3 @@ def _load_backbone(folder: Path, description: ModelDescription, *, attention: st
     layout = find_layout(network, str(config["model_type"]))
     layout = type(layout)(**{**vars(layout), "pooling": description.pooling})
     return wrap_backbone(network, layout=layout, width=description.width, model_type=str(config["model_type"]))
-
-
-def _load_own_backbone(folder: Path, description: ModelDescription, *, allow: Sequence[str]) -> Backbone:
-    """A backbone that a function builds: called only if its package is allowed."""
-    content = read_strict_json(folder / OWN, max_bytes=MAX_CONFIG_BYTES)
-    try:
-        builder, layout = str(content["builder"]), from_plain(Layout, content["layout"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{folder / OWN} is damaged: {error}.", remedy="copy the model folder again") from error
-    network = _find_builder(builder, allow)()
-    _load_weights(network, folder / WEIGHTS)
-    return wrap_backbone(network, layout=layout, width=description.width, builder=builder)
-
-
-def package_of(builder: str) -> str:
-    """The package of a builder.
-
-    Example:
-        >>> package_of("mine.networks:build")
-        'mine'
-    """
-    return builder.partition(":")[0].split(".")[0]
-
-
-def _find_builder(builder: str, allow: Sequence[str]) -> Callable[[], nn.Module]:
-    module, _, name = builder.partition(":")
-    package = package_of(builder)
-    if package not in allow:
-        raise ModelError(
-            f"This model is built by {builder}; nothing of it is run unless you allow its package.",
-            remedy=f'luthier.load_model(path, allow=["{package}"])',
-        )
-    try:
-        function: Callable[[], nn.Module] = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ModelError(f"{builder} cannot be called: {error}.", remedy="install the package that holds it") from error
-    return function

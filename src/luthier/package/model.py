@@ -1,6 +1,6 @@
 """A tuned model that answers: load it, give it texts, pictures or recordings, get labels, numbers or texts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from luthier.errors import DataError, ModelError, UsageError, raise_together
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
 from luthier.models.heads import pool_for
 from luthier.models.processors import AudioProcessor, ImageProcessor, Processor
+from luthier.package.columns import columns_read, narrowed
 from luthier.package.folder import ModelDescription, load_folder, read_description
 from luthier.package.tolerant import faults_of, tolerant
 from luthier.tasks import TASKS
@@ -58,7 +59,7 @@ class Model:
         """The answer for each row: a label, a number, ..., as the task says it.
 
         Args:
-            rows: Texts, pairs of texts, or paths of files.
+            rows: Texts, pairs of texts, paths of files, or dictionaries of the columns of a table.
 
         Raises:
             DataError: some files cannot be read; names the first of them.
@@ -86,6 +87,10 @@ class Model:
             DataError: some files cannot be read; names the first of them.
         """
         rows = _as_read(rows)
+        if rows and self.columns:
+            probs, faults = self.answer_cells(rows)
+            self._refuse_cells(faults)
+            return probs
         probs, faults = self.answer(rows)
         named = list(faults.items())[:MOST_FAULTS_NAMED]
         raise_together([DataError(f"{rows[row]}: {fault}.", remedy="leave it out, or replace it") for row, fault in named])
@@ -102,6 +107,29 @@ class Model:
         if not isinstance(self.processor, ImageProcessor | AudioProcessor):
             return self.answers(self._encoded(rows, self.processor)), {}
         return self._answer_files(rows, self.processor)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that a model of tables reads; none for other models."""
+        return columns_read(self.task, self.processor, self.description)
+
+    def answer_cells(self, rows: Sequence[Any]) -> tuple[Float[np.ndarray, "N K"], dict[int, str]]:
+        """As `predict_numbers`, for rows of a table; a cell that holds something else than its column counts as missing.
+
+        Returns:
+            The numbers, and what is wrong with cells of a row, by its place.
+
+        Raises:
+            DataError: columns are missing, or a row is no dictionary.
+        """
+        inputs = self._encoded(narrowed(rows, self.columns), self.processor)
+        return self.answers(inputs), dict(getattr(inputs, "faults", {}))
+
+    @staticmethod
+    def _refuse_cells(faults: Mapping[int, str]) -> None:
+        named = list(faults.items())[:MOST_FAULTS_NAMED]
+        remedy = "correct it, or give None where nothing is known"
+        raise_together([DataError(f"Row {row}: {fault}.", remedy=remedy) for row, fault in named])
 
     def _encoded(self, rows: Sequence[Any], processor: Any) -> Inputs:
         return self.task.encode(rows, processor, self.description.state)

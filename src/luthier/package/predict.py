@@ -17,11 +17,14 @@ from luthier.data.keys import FILE_ROLES, INPUT_ROLES
 from luthier.data.load.media import MEDIA, Media, is_media_file, list_media, media_in
 from luthier.data.load.source import ROW_FAULT
 from luthier.data.load.stream import stream_table
+from luthier.data.schema import FEATURES
 from luthier.data.settings import DataSettings
 from luthier.errors import DataError, SpecError
+from luthier.models.table_processor import refuse_missing
 from luthier.package.folder import read_description
 from luthier.package.model import Model, load_model, model_folder
 from luthier.package.writers import open_writer, refuse_format
+from luthier.tasks.readings.table import Rows
 
 ROWS_PER_BATCH = 4096
 FILES_PER_BATCH = 256
@@ -152,6 +155,9 @@ def _input_columns(model: Model, table: pa.Table, named: Mapping[str, str | None
     """Role -> the column that plays it: the one named, or the one it was in training."""
     if _is_media(source):
         return {role: role for role in model.task.roles if role in FILE_ROLES}
+    if FEATURES in model.task.roles:  # the model knows its columns
+        refuse_missing(model.columns, table.column_names)
+        return {}
     roles = _input_roles(model)
     names: list[str] = [name for name in table.column_names if name not in (EXAMPLE_ID, ROW_FAULT)]
     if len(roles) == 1:
@@ -180,11 +186,30 @@ def _input_column(model: Model, role: str, names: Sequence[str], named: str | No
 
 def _answer(model: Model, table: pa.Table, columns: Mapping[str, str], tally: _Tally, *, probs: bool, base: Path) -> pa.Table:
     """The table with the answers; what is wrong with its rows is counted."""
+    if model.columns:
+        rows: Sequence[Any] = Rows(table)
+        decoded, doubtful = model.answer_cells(rows)
+        return _with_answers(model, table, rows, decoded, {}, doubtful, tally, probs=probs)
     rows = list(model.task.rows(table, columns))
     if model.task.modality in FILE_ROLES and not _is_media(base):
         rows = [str(base.parent / row) for row in rows]
     decoded, unreadable = model.answer(rows)
-    _count(table, unreadable, tally)
+    return _with_answers(model, table, rows, decoded, unreadable, {}, tally, probs=probs)
+
+
+def _with_answers(
+    model: Model,
+    table: pa.Table,
+    rows: Sequence[Any],
+    decoded: np.ndarray,
+    unreadable: Mapping[int, str],
+    doubtful: Mapping[int, str],
+    tally: _Tally,
+    *,
+    probs: bool,
+) -> pa.Table:
+    """The columns of answers beside the table; rows that could not be read have none, doubtful ones are only counted."""
+    _count(table, unreadable, doubtful, tally)
     added = model.task.columns(decoded, rows, model.description.state, probs=probs)
     table = table.select([name for name in table.column_names if name not in (ROW_FAULT, EXAMPLE_ID)])
     missing = np.zeros(len(rows), dtype=bool)
@@ -201,10 +226,10 @@ def _column(values: Any, missing: np.ndarray) -> pa.Array:
     return values.take(pa.array(np.arange(len(missing)), mask=missing)) if missing.any() else values
 
 
-def _count(table: pa.Table, unreadable: Mapping[int, str], tally: _Tally) -> None:
+def _count(table: pa.Table, unreadable: Mapping[int, str], doubtful: Mapping[int, str], tally: _Tally) -> None:
     tally.rows += table.num_rows
     tally.unanswered += len(unreadable)
-    damaged = dict(unreadable)
+    damaged = {**doubtful, **unreadable}
     if ROW_FAULT in table.column_names and table.column(ROW_FAULT).null_count < table.num_rows:
         damaged |= {row: fault for row, fault in enumerate(table.column(ROW_FAULT).to_pylist()) if fault}
     for row, fault in sorted(damaged.items()):

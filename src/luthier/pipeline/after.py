@@ -13,11 +13,13 @@ from luthier.evaluation.card import EvidenceCard, RunFacts, build_card
 from luthier.evaluation.display import format_score, measure_title
 from luthier.evaluation.predictions import write_predictions
 from luthier.evaluation.records import Predictions
+from luthier.models.own import package_of
 from luthier.package.card import write_card
-from luthier.package.folder import package_of, save_model
-from luthier.package.model import load_model
+from luthier.package.folder import save_model
+from luthier.package.model import Model, load_model
 from luthier.pipeline.before import Before, predictions_of
 from luthier.pipeline.choose import Chosen
+from luthier.pipeline.column_importance import column_importance
 from luthier.pipeline.description import describe_model
 from luthier.pipeline.examples import example_texts
 from luthier.pipeline.prepare import Prepared
@@ -55,11 +57,14 @@ def measure_after(
     model_path = folder.path / "model"
     description = describe_model(prepared, chosen, model)
     save_model(model_path, model, chosen.processor, description, companions=chosen.source.folder)
-    tuned = _predict_test(prepared, chosen, folder)
+    saved = _saved(chosen, folder)
+    tuned = _predict_test(prepared, chosen, saved)
     test = {**before.test, **_first_rung_on_test(spec, prepared, chosen, results, model), "tuned": tuned}
     if winner.rung.name == "probe" and has_probe(spec, chosen.task):
         del test["probe"]
-    card = _card(spec, chosen, before, results, winner, test)
+    with working_alone(chosen):
+        importance = column_importance(prepared, chosen, saved, seed=spec.training.seed)
+    card = _card(spec, chosen, before, results, winner, test, importance=importance)
     write_json(folder.path / "metrics.json", card.metrics)
     write_predictions(folder.path / "predictions.parquet", tuned, others={**before.test, **test})
     write_card(model_path, card.metrics, description, data=describe_data(prepared.dataset), method=winner.rung.name)
@@ -73,10 +78,14 @@ def measure_after(
     return share_run(Run(folder=folder.path, model_path=model_path, card=card), bench.processes)
 
 
-def _predict_test(prepared: Prepared, chosen: Chosen, folder: RunFolder) -> Predictions:
-    """Test predictions of the model as it was saved: what is served is what was measured."""
+def _saved(chosen: Chosen, folder: RunFolder) -> Model:
+    """The model as it was saved: what is served is what is measured."""
     builder = chosen.backbone.builder
-    saved = load_model(folder.path, device=chosen.device, allow=[package_of(builder)] if builder else [])
+    return load_model(folder.path, device=chosen.device, allow=[package_of(builder)] if builder else [])
+
+
+def _predict_test(prepared: Prepared, chosen: Chosen, saved: Model) -> Predictions:
+    """Its predictions on test."""
     rows = chosen.parts["test"]
     with working_alone(chosen):
         decoded = saved.answers(chosen.inputs, rows)
@@ -104,6 +113,8 @@ def _card(
     results: Sequence[RungResult],
     winner: RungResult,
     test: Mapping[str, Predictions],
+    *,
+    importance: Mapping[str, float],
 ) -> EvidenceCard:
     task = chosen.task
     absent = dict(task.absent)
@@ -124,6 +135,7 @@ def _card(
         seeds=(spec.training.seed,),
         validation={"probe": results[0].score, "tuned": winner.score},
         validation_predictions=winner.predictions,
+        importance=importance,
     )
     return build_card(test, facts, measures=task.measures, settings=spec.evaluation, seed=spec.training.seed)
 
@@ -139,6 +151,8 @@ def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> TuneSpe
         "output.overwrite": False,
         **{f"data.{role}": roles[role] for role in FLAGGED if role in roles},
     }
+    if prepared.dataset.schema.features:
+        values["data.features"] = list(prepared.dataset.schema.features)
     if spec.model.name is None and chosen.source.folder is not None:
         values["model.name"] = chosen.source.name
     if chosen.source.revision and not spec.model.revision:

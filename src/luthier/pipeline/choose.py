@@ -17,6 +17,7 @@ from luthier.core.seat import Seat, taken_seat
 from luthier.data.dataset import EXAMPLE_ID, PARTS, Dataset
 from luthier.data.targets import missing_targets
 from luthier.errors import DataError, ModelError, SpecError, raise_together
+from luthier.evaluation.costs import refuse_unfit_costs
 from luthier.models.backbone import Backbone
 from luthier.models.load import choose_attention, load_backbone
 from luthier.models.processors import (
@@ -32,7 +33,9 @@ from luthier.models.source import PretrainedFolder, own_network, resolve_model
 from luthier.models.truncate import truncate
 from luthier.package.folder import refuse_unsavable
 from luthier.pipeline.contradictions import refuse_unfit_training
-from luthier.pipeline.prepare import Prepared
+from luthier.pipeline.found import Found, Workplace
+from luthier.pipeline.prepare import Prepared, read_columns
+from luthier.pipeline.table_model import find_table_model, precision_of_tables
 from luthier.spec import TuneSpec
 from luthier.tasks.inputs import Inputs, units_of
 from luthier.tasks.protocol import Task, TaskState
@@ -99,26 +102,28 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     observer.stage("Choose")
     if backbone is not None:
         refuse_unsavable(backbone)
-    source, processor = _origin(spec.model, task, backbone, near=prepared.root)
     seat = taken_seat()
     device = choose_device(spec.training.device, seat=seat)
     precision = choose_precision(spec.training.precision, device=device.value)
     threads = choose_threads(spec.training.threads, seat=seat)
     table, parts = scored_rows(prepared)
-    state = task.fit_state(table.take(parts["train"]), prepared.dataset.schema)
-    decisions = [*source.decisions, device, precision, threads, *state.decisions]
-    rows = task.rows(table, prepared.dataset.schema.roles)
-    processor, fitted = _fit_length(processor, task, [rows[row] for row in parts["train"]], spec.model)
-    decisions += fitted
-    if seat.count > 1:
-        decisions.append(_seats_decision(seat))
+    schema = prepared.dataset.schema
+    state = task.fit_state(table.take(parts["train"]), schema)
+    refuse_unfit_costs(spec.evaluation, state.labels)
+    rows = task.rows(read_columns(table, schema), schema.roles)
+    if task.modality == "table":
+        at = Workplace(device=device.value, threads=threads.value, precision=precision.value, observer=observer)
+        found = find_table_model(spec, prepared, table, rows, train=parts["train"], state=state, at=at)
+        precision = precision_of_tables(spec.training.precision)
+    else:
+        found = _find(spec, prepared, rows, backbone, train=parts["train"], state=state)
+    inputs = found.inputs
+    decisions = [*found.source.decisions, device, precision, threads, *state.decisions]
+    decisions += [*found.decisions, *_seats_decision(seat)]
     for made in decisions:
         observer.decided(made)
-    longest = processor.max_length if isinstance(processor, TextProcessor) else 1
-    attention = choose_attention(device.value, longest)
-    loaded, shortened = _load(spec.model, source, backbone, attention=attention)
-    inputs = task.encode(rows, processor, state)
-    targets = task.targets(table, state, prepared.dataset.schema.roles, inputs)
+    loaded, shortened = _load(spec.model, found, backbone, device=device.value)
+    targets = task.targets(table, state, schema.roles, inputs)
     _tell_unknown(task, table, units_of(inputs, parts["train"]), inputs, targets, observer=observer)
     known = targets[units_of(inputs, parts["train"])]
     balance = describe_balance(spec.training, known, state.labels) if task.has_classes else []
@@ -127,9 +132,9 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         observer.decided(made)
     return Chosen(
         task=task,
-        source=source,
+        source=found.source,
         backbone=loaded,
-        processor=processor,
+        processor=found.processor,
         state=state,
         table=table,
         parts=parts,
@@ -139,9 +144,25 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         device=device.value,
         precision=precision.value,
         threads=threads.value,
-        weights_key=_weights_key(source, backbone, shortened),
+        weights_key=_weights_key(found.source, backbone, shortened),
         decisions=[*decisions, *last],
     )
+
+
+def _find(
+    spec: TuneSpec,
+    prepared: Prepared,
+    rows: Sequence[Any],
+    backbone: Backbone | None,
+    *,
+    train: Int[np.ndarray, " n"],
+    state: TaskState,
+) -> Found:
+    """The model that was asked for, or the default, and the rows as it reads them."""
+    task = prepared.task
+    source, processor = _origin(spec.model, task, backbone, near=prepared.root)
+    processor, fitted = _fit_length(processor, task, [rows[row] for row in train], spec.model)
+    return Found(source=source, processor=processor, inputs=task.encode(rows, processor, state), decisions=fitted)
 
 
 def _origin(
@@ -171,13 +192,14 @@ def _origin(
 
 
 def _load(
-    settings: ModelSettings, source: PretrainedFolder, backbone: Backbone | None, *, attention: str | None
+    settings: ModelSettings, found: Found, backbone: Backbone | None, *, device: str
 ) -> tuple[Backbone, list[Decision[Any]]]:
     """The backbone as the run uses it: pooled as asked, and with no more blocks than asked."""
     asked = settings.head.pooling
     pooling = None if asked == "auto" or asked == "attention" else asked
     if backbone is None:
-        loaded = load_backbone(source, pooling=pooling, attention=attention)
+        longest = found.processor.max_length if isinstance(found.processor, TextProcessor) else 1
+        loaded = load_backbone(found.source, pooling=pooling, attention=choose_attention(device, longest))
     else:
         loaded = copy.deepcopy(backbone)
         loaded.layout = replace(loaded.layout, pooling=pooling) if pooling else loaded.layout
@@ -206,15 +228,13 @@ def _weights_key(source: PretrainedFolder, backbone: Backbone | None, shortened:
     return source.weights_sha256 + "".join(f", first {made.value} blocks" for made in shortened)
 
 
-def _seats_decision(seat: Seat) -> Decision[int]:
-    """How many processes share the work, for `--plan` and the records."""
+def _seats_decision(seat: Seat) -> list[Decision[int]]:
+    """How many processes share the work, for `--plan` and the records; nothing of one alone."""
+    if seat.count == 1:
+        return []
     where = "on this machine" if seat.is_on_one_machine else f"{seat.local_count} of them on this machine"
-    return Decision(
-        name="processes",
-        value=seat.count,
-        reason=f"so many were launched, {where}; each computes its share of every step",
-        evidence={"local_count": seat.local_count},
-    )
+    reason = f"so many were launched, {where}; each computes its share of every step"
+    return [Decision(name="processes", value=seat.count, reason=reason, evidence={"local_count": seat.local_count})]
 
 
 def scored_rows(prepared: Prepared) -> tuple["pa.Table", dict[str, Int[np.ndarray, " n"]]]:

@@ -1,7 +1,7 @@
 """What a spec says that cannot both be meant, or would change nothing: told before anything is read."""
 
-from luthier.errors import SpecError, raise_together
-from luthier.models.settings import refuse_idle_head
+from luthier.errors import LuthierError, SpecError, raise_together
+from luthier.models.settings import TableSettings, refuse_idle_head
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import Task
 from luthier.training.balance import refuse_double_balance
@@ -17,6 +17,22 @@ def refuse_contradictions(spec: TuneSpec) -> None:
     refuse_double_balance(spec.training)
 
 
+def _table_problems(spec: TuneSpec, task: Task) -> list[LuthierError]:
+    """Settings of a table's network where there is none, and of other networks where there is one."""
+    if task.modality != "table":
+        said = {name for name, value in TableSettings() if getattr(spec.model.table, name) != value}
+        flags = [f"--table-{name.replace('_', '-')}" for name in sorted(said)]
+        return [
+            SpecError(f"{flag} is for tables, and {task.name} reads {task.modality}s.", remedy=f"leave {flag} out")
+            for flag in flags
+        ]
+    if spec.model.keep_blocks is None:
+        return []
+    blocks = f"--table-blocks {spec.model.keep_blocks}"
+    problem = "--keep-blocks cuts a network that was found; that of a table is made with as many blocks as asked."
+    return [SpecError(problem, remedy=blocks)]
+
+
 def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
     """Look at the settings of training that only some tasks know.
 
@@ -29,7 +45,7 @@ def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
     training = spec.training
     refuse_unfit_mixing(MixingSettings(mixup=training.mixup, cutmix=training.cutmix), task.modality)
     pooling = spec.model.head.pooling
-    problems = []
+    problems = _table_problems(spec, task)
     for flag, value, modality in (
         ("--max-length", spec.model.max_length, "text"),
         ("--max-seconds", spec.model.max_seconds, "audio"),

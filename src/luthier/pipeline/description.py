@@ -1,5 +1,6 @@
 """What the model folder of a run says of its model."""
 
+from luthier.models.processors import TableProcessor
 from luthier.package.folder import ModelDescription
 from luthier.pipeline.choose import OWN, Chosen
 from luthier.pipeline.prepare import Prepared
@@ -25,6 +26,15 @@ def _origin(chosen: Chosen) -> dict[str, str | int | None]:
     source = chosen.source
     if chosen.weights_key.startswith(OWN):
         return {"name": type(chosen.backbone.network).__name__}
+    if isinstance(chosen.processor, TableProcessor):
+        texts = chosen.processor.content.text_model
+        return {
+            "name": source.name,
+            "origin": source.origin,
+            "weights_sha256": source.weights_sha256,
+            "text_model": texts.name if texts else None,
+            "licence": texts.licence if texts else None,
+        }
     shortened = next((made.value for made in chosen.decisions if made.name == "keep_blocks"), None)
     return {
         **({"keep_blocks": shortened} if shortened else {}),

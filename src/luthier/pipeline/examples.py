@@ -16,7 +16,7 @@ from luthier.data.dataset import EXAMPLE_ID
 from luthier.data.words import Words
 from luthier.errors import LuthierError
 from luthier.evaluation.predictions import read_predictions
-from luthier.pipeline.prepare import Prepared
+from luthier.pipeline.prepare import Prepared, read_columns
 from luthier.spec import TuneSpec
 
 MOST_CHARACTERS = 400
@@ -36,7 +36,8 @@ def example_texts(spec: TuneSpec, prepared: Prepared, run: Path, ids: Sequence[s
     table = prepared.dataset.table
     places = {name: row for row, name in enumerate(table.column(EXAMPLE_ID).to_pylist())}
     rows = np.array([places[name] for name in ids if name in places], dtype=np.int64)  # typed also where there are none
-    values = prepared.task.rows(table.take(rows), prepared.dataset.schema.roles)
+    schema = prepared.dataset.schema
+    values = prepared.task.rows(read_columns(table.take(rows), schema), schema.roles)
     names = [name for name in ids if name in places]
     if thumbnail := THUMBNAILS.get(prepared.task.modality):
         return {name: thumbnail(Path(value)) for name, value in zip(names, values, strict=True)} if shown == "full" else {}
@@ -52,6 +53,8 @@ def _masked(value: Any) -> Any:
     """A text, or several, with blocks for letters of personal data, so that every other letter keeps its place."""
     if isinstance(value, str):
         return PERSONAL.sub(lambda found: BLOCK * len(found.group()), value)
+    if isinstance(value, Mapping):
+        return {name: _masked(cell) for name, cell in value.items()}
     return tuple(map(_masked, value)) if isinstance(value, tuple) else value
 
 

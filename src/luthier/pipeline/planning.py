@@ -138,6 +138,8 @@ def worries(prepared: Prepared, chosen: Chosen) -> list[str]:
 
 def _licence_worry(chosen: Chosen) -> str:
     name, licence = chosen.source.name, chosen.source.licence
+    if chosen.source.origin:
+        return ""
     if licence is None:
         return f"The licence of the model '{name}' is not stated; whoever uses or passes on the result must know it."
     if NON_COMMERCIAL.search(licence.lower()):

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from luthier.core.decision import Decision
-from luthier.core.names import count_of
+from luthier.core.names import all_of, count_of
 from luthier.core.process import Stopwatch
 from luthier.core.progress import Observer, Quiet
 from luthier.core.seeding import generator_for
@@ -22,7 +22,7 @@ from luthier.data.infer import infer_schema
 from luthier.data.keys import input_keys
 from luthier.data.lists import split_cells
 from luthier.data.load import load_source
-from luthier.data.schema import Kind
+from luthier.data.schema import FEATURES, Kind, Schema
 from luthier.data.split import Split, parse_fractions, split
 from luthier.errors import DataError, SpecError
 from luthier.pipeline.records import CheckResult
@@ -98,9 +98,8 @@ def check(spec: TuneSpec, *, fast: bool = False, observer: Observer | None = Non
     """Look at data without a model; nothing is changed."""
     watch, observer = Stopwatch(), observer or Quiet()
     loaded = load(spec, require_target=False)
-    task, dataset = _task_of(loaded.dataset, spec), loaded.dataset
-    if task is not None:
-        dataset = replace(dataset, schema=replace(dataset.schema, answer_kind=task.answer_kind))
+    task = _task_of(loaded.dataset, spec)
+    dataset = _as_read(loaded.dataset, task)
     findings = [*loaded.findings, *run_checks(dataset, spec.data, fast=fast), *(task.check(dataset) if task else [])]
     return CheckResult(
         name=dataset.name,
@@ -117,7 +116,7 @@ def check(spec: TuneSpec, *, fast: bool = False, observer: Observer | None = Non
 def _task_of(dataset: Dataset, spec: TuneSpec) -> Task | None:
     """The kind of problem, where the columns tell; data are also looked at before anybody knows what is asked of them."""
     try:
-        return choose_task(dataset.schema, name=spec.task)[0]
+        return _choose(dataset, spec)[0]
     except DataError:
         return None
 
@@ -132,8 +131,8 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
     loaded = load(spec)
     dataset = loaded.dataset
     observer.note(f"{count_of(dataset.table.num_rows, 'row')}, {count_of(len(dataset.schema.columns), 'column')}")
-    task, chosen = choose_task(dataset.schema, name=spec.task)
-    dataset = replace(dataset, schema=replace(dataset.schema, answer_kind=task.answer_kind))
+    task, chosen = _choose(dataset, spec)
+    dataset = _as_read(dataset, task)
     for decision in [*loaded.decisions, chosen]:
         observer.decided(decision)
 
@@ -143,6 +142,10 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
         observer.note(_line(finding), level=finding.severity)
     stop_on_errors(findings)
     cleaned = clean(dataset, findings)
+    cleaned = replace(cleaned, dataset=_without(cleaned.dataset, cleaned.dropped_columns))
+    features = _features_decision(cleaned.dataset, spec)
+    for decision in features:
+        observer.decided(decision)
 
     observer.stage("Split")
     keys = near_duplicate_keys(cleaned.dataset) if "text" in dataset.schema.roles else input_keys(cleaned.dataset)
@@ -159,11 +162,67 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
         dataset=cleaned.dataset.with_parts(made.parts),
         task=task,
         split=made,
-        decisions=[*loaded.decisions, chosen, decision],
+        decisions=[*loaded.decisions, chosen, *features, decision],
         findings=[*findings, *made.findings],
         removals=cleaned.removals,
         root=loaded.root,
     )
+
+
+def _choose(dataset: Dataset, spec: TuneSpec) -> tuple[Task, Decision[str]]:
+    """The task; whoever names the text and no other features asks about the text."""
+    schema = dataset.schema
+    if spec.task == "auto" and spec.data.text is not None and not spec.data.features:
+        schema = replace(schema, features=())
+    return choose_task(schema, name=spec.task)
+
+
+def _as_read(dataset: Dataset, task: Task | None) -> Dataset:
+    """A data set whose schema says what the target holds for its task, and names features only where it reads them."""
+    features = dataset.schema.features if task and FEATURES in task.roles else ()
+    schema = replace(dataset.schema, features=features, answer_kind=task.answer_kind if task else "")
+    return replace(dataset, schema=schema)
+
+
+def _without(dataset: Dataset, dropped: Sequence[str]) -> Dataset:
+    """The same without features that cleaning has found to be useless, or to give the answer away.
+
+    Raises:
+        DataError: none is left.
+    """
+    features = tuple(name for name in dataset.schema.features if name not in dropped)
+    if dataset.schema.features and not features:
+        raise DataError(
+            f"No column of {dataset.name} is left to learn from: {all_of([repr(name) for name in dataset.schema.features])} "
+            "say nothing, or give the answer away.",
+            remedy=f"--features {dataset.schema.features[0]}, if it is known when the model is used",
+        )
+    return replace(dataset, schema=replace(dataset.schema, features=features))
+
+
+def _features_decision(dataset: Dataset, spec: TuneSpec) -> list[Decision[Any]]:
+    """Which columns the model reads, and why the others are not among them."""
+    schema = dataset.schema
+    if not schema.features:
+        return []
+    roles = {column: f"it is the {role}" for role, column in schema.roles.items()}
+    others = {
+        column.name: roles.get(column.name, "ignored" if column.name in spec.data.ignore else f"{column.kind}")
+        for column in schema.columns
+        if column.name not in schema.features
+    }
+    reason = "as asked" if spec.data.features else "all columns that play no other part and hold something to learn from"
+    evidence = {"kinds": {name: schema.kind_of(name).value for name in schema.features}, "not_read": others}
+    return [
+        Decision(
+            name=FEATURES, value=list(schema.features), reason=reason, evidence=evidence, override="--features COLUMN (repeat)"
+        )
+    ]
+
+
+def read_columns(table: pa.Table, schema: Schema) -> pa.Table:
+    """A table of nothing but the features, where a task reads these; else the table."""
+    return table.select(list(schema.features)) if schema.features else table
 
 
 def _line(finding: Finding) -> str:

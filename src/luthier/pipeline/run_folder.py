@@ -252,6 +252,7 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         "files": list(dataset.files),
         "columns": to_plain(dataset.schema.columns),
         "roles": dict(dataset.schema.roles),
+        "features": list(dataset.schema.features),
         "parts": {name: len(rows) for name, rows in dataset.parts.items()},
         "class_counts": _class_counts(dataset) if kind in ("label", "labels") else {},
         "numbers": _spread_of_numbers(dataset) if kind == "number" else {},

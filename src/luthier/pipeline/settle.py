@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from luthier.package.folder import load_folder, package_of, save_model
+from luthier.models.own import package_of
+from luthier.package.folder import load_folder, save_model
 from luthier.pipeline.before import Before
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.description import describe_model

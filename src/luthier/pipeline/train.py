@@ -19,6 +19,7 @@ from luthier.errors import SpecError, raise_together
 from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import Predictions
 from luthier.features.store import ActivationStore
+from luthier.models.backbone import Backbone
 from luthier.pipeline.before import Before, head_reads_states, predictions_of
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
@@ -58,7 +59,16 @@ def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
         others = [] if asked.name == "probe" else [asked]
     refuse_idle_settings(spec.training, others)
     first = probe if has_probe(spec, chosen.task) else in_steps(probe, is_linear=spec.model.head.is_linear)
-    return [first, *(with_adapter(rung, spec.training) for rung in others)]
+    rungs = [first, *(with_adapter(rung, spec.training) for rung in others)]
+    return [at_its_rate(rung, chosen.backbone) for rung in rungs]
+
+
+def at_its_rate(rung: Rung, backbone: Backbone) -> Rung:
+    """The rung with the learning rate of its blocks times what the network says it needs of the methods' own."""
+    factor = float(getattr(backbone.network, "rate_factor", 1.0))
+    if factor == 1.0 or rung.boundary >= backbone.num_blocks:
+        return rung
+    return replace(rung, learning_rate=factor * rung.learning_rate)
 
 
 def refuse_idle_settings(settings: TrainingSettings, rungs: Sequence[Rung]) -> None:

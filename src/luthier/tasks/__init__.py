@@ -27,6 +27,10 @@ TASKS: Family[Task] = Family(
         "text-classification": "luthier.tasks.text_classification:TASK",
         "text-multi-label": "luthier.tasks.text_multi_label:TASK",
         "text-regression": "luthier.tasks.text_regression:TASK",
+        "table-classification": "luthier.tasks.table_classification:TASK",
+        "table-regression": "luthier.tasks.table_regression:TASK",
+        "table-as-text-classification": "luthier.tasks.table_as_text_classification:TASK",
+        "table-as-text-regression": "luthier.tasks.table_as_text_regression:TASK",
     },
 )
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 HeadOrigin = Literal["fresh", "probe", "previous"]
 ProbeLoss = Literal["cross-entropy", "binary", "squared"]
-Modality = Literal["text", "image", "audio"]
+Modality = Literal["text", "image", "audio", "table"]
 LINEAR = HeadSettings()
 FIT = "fit"  # in the evidence of `match`: how well a task fits where several do, 1 if it does not say
 

@@ -1,7 +1,7 @@
 """Tasks whose examples are single rows: how a row is read, and what is answered about it, put together."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +10,14 @@ from jaxtyping import Bool, Float, Int
 from luthier.core.decision import Decision
 from luthier.data.dataset import Dataset
 from luthier.data.findings import Finding
-from luthier.data.schema import Schema
+from luthier.data.schema import FEATURES, Schema
 from luthier.evaluation.baselines import chosen_rows
 from luthier.evaluation.records import Predictions
 from luthier.models.settings import HeadSettings
 from luthier.tasks.answers.answer import Answer
 from luthier.tasks.inputs import Inputs
 from luthier.tasks.protocol import (
+    FIT,
     LINEAR,
     PLAIN,
     Baseline,
@@ -29,22 +30,31 @@ from luthier.tasks.protocol import (
     TaskState,
 )
 from luthier.tasks.readings.reading import Reading
+from luthier.tasks.readings.table_as_text import sentence_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from torch import Tensor, nn
 
+Classic = Callable[[Reading, Answer, Sample, Sample, TaskState, int], Float[np.ndarray, "N K"]]
+COLUMNS = "columns"  # in the values of the state of a task that reads several columns: name and kind of each
 NO_SCRATCH = "not asked for: training the same network from a random start is not part of this run"
 
 
 def shown_rows(rows: Sequence[Any]) -> list[str]:
-    """Texts as they are; several inputs of a row beside each other.
+    """Texts as they are; several inputs of a row beside each other, columns of a table as a sentence.
 
     Example:
         >>> shown_rows(["a text", ("one", "another")])
         ['a text', 'one ⟷ another']
     """
-    return [row if isinstance(row, str) else " ⟷ ".join(map(str, row)) for row in rows]
+    return [_shown(row) for row in rows]
+
+
+def _shown(row: Any) -> str:
+    if isinstance(row, Mapping):
+        return sentence_of(row)
+    return row if isinstance(row, str) else " ⟷ ".join(map(str, row))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +68,8 @@ class RowTask:
         answer: What is said about it.
         unknown_means: Why a row may have no target that can be learnt.
         absent: By model of the card: why there is none.
+        fit: How well the columns of a table fit, from 0 on, and what they are in words, where having the roles says too little.
+        classic: (reading, answer, train, others, state, seed) -> the classic's answers, where it is no linear model.
 
     Example:
         >>> from luthier.tasks.answers.label import LABEL
@@ -72,6 +84,8 @@ class RowTask:
     answer: Answer
     unknown_means: str = "train has no such answer"
     absent: Mapping[str, str] = field(default_factory=lambda: {"scratch": NO_SCRATCH})
+    fit: Callable[[Schema], tuple[float, str]] | None = None
+    classic: Classic | None = None
 
     optional_roles: Sequence[str] = ()
     reads_windows: bool = False
@@ -130,20 +144,31 @@ class RowTask:
                 needs_features=name == "pretrained",
                 fit_predict=function,
                 title=self.answer.baselines[name][0],
-                about=self.answer.baselines[name][1].format(features=self.reading.classic),
+                about=self._about(name),
             )
             for name, function in made
             if name not in self.absent
         ]
 
+    def _about(self, name: str) -> str:
+        """What a baseline does, for people."""
+        if name == "classic" and self.classic is not None:
+            return f"{self.reading.classic[:1].upper()}{self.reading.classic[1:]}: no neural network, the same examples."
+        return self.answer.baselines[name][1].format(features=self.reading.classic)
+
     def match(self, schema: Schema) -> Decision[bool]:
         """Input columns beside a target that holds such answers."""
-        missing = [role for role in self.roles if role not in schema.roles]
+        missing = [role for role in self.roles if not schema.has(role)]
         if missing:
             return Decision(name="task", value=False, reason=f"no column plays the role {' or '.join(missing)}")
         accepted = self.answer.accepts(schema)
         if not accepted.value:
             return accepted
+        if self.fit is not None:
+            fit, reason = self.fit(schema)
+            evidence = {**accepted.evidence, FIT: fit * accepted.evidence.get(FIT, 1.0)}
+            reason = f"{reason} and {accepted.reason}"
+            return Decision(name="task", value=fit > 0, reason=reason, evidence=evidence, override="--task")
         reads = " and ".join(f"'{schema.roles[role]}'" for role in self.reading.roles)
         holds = "holds" if len(self.reading.roles) == 1 else "hold"
         reason = f"{reads} {holds} {self.reading.noun}s and {accepted.reason}"
@@ -154,8 +179,12 @@ class RowTask:
         return []
 
     def fit_state(self, table: "pa.Table", schema: Schema) -> TaskState:
-        """What the answer learns from train."""
-        return self.answer.fit_state(self.name, table, schema.roles["target"])
+        """What the answer learns from train; of tables also which columns are read, and what they hold."""
+        state = self.answer.fit_state(self.name, table, schema.roles["target"])
+        if FEATURES not in self.roles:
+            return state
+        columns = [[name, schema.kind_of(name).value] for name in schema.features]
+        return replace(state, values={**state.values, COLUMNS: columns})
 
     def describe(self, state: TaskState) -> str:
         """Of the answer."""
@@ -236,6 +265,8 @@ class RowTask:
         return self.answer.majority(train.targets[train.first_units], len(others), state)
 
     def _classic(self, train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N K"]:
+        if self.classic is not None:
+            return self.classic(self.reading, self.answer, train, others, state, seed)
         kept, targets = chosen_rows(len(train), seed), train.targets[train.first_units]
         found = self.reading.classic_features([train.rows[row] for row in kept], others.rows, seed=seed)
         if found is None:

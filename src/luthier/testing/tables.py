@@ -1,6 +1,7 @@
 """Small data sets made in place, for tests of checks, splits and tasks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,36 @@ def write_sounds(
         soundfile.write(path, tone.astype(np.float32), rate, subtype="PCM_16")
         paths.append(str(path))
     return paths
+
+
+def table_dataset(answers: Sequence[object], *, kinds: Mapping[str, Kind] | None = None) -> Dataset:
+    """Rows with numbers, categories and dates, some of them missing, and an answer for each."""
+    size = len(answers)
+    columns: dict[str, Sequence[object]] = {
+        "age": [None if row == 3 else str(20 + 7 * row) for row in range(size)],
+        "plan": ["" if row == 5 else ("basic", "gold")[row % 2] for row in range(size)],
+        "since": [f"2024-{1 + row % 12:02}-{1 + row % 28:02}" for row in range(size)],
+        "answer": answers,
+    }
+    known = {"age": Kind.NUMBER, "plan": Kind.CATEGORY, "since": Kind.DATETIME}
+    dataset = make_dataset(columns, roles={"target": "answer"}, kinds={**known, **(kinds or {})})
+    return replace(dataset, schema=replace(dataset.schema, features=("age", "plan", "since")))
+
+
+def tiny_table_model(folder: Path, dataset: Dataset) -> Path:
+    """A network on the features of a table, with random weights, in a folder."""
+    from luthier.models.own import save_own
+    from luthier.models.table_network import TableShape, fresh_table_network, wrap_table_network
+    from luthier.models.table_processor import TableProcessor, fit_table
+
+    columns = [(name, dataset.schema.kind_of(name).value) for name in dataset.schema.features]
+    content = fit_table(dataset.table, columns, scaling="standard")
+    sizes = tuple(cell.size for cell in content.categories)
+    shape = TableShape(numbers=len(content.numbers), categories=sizes, width=16, blocks=2, heads=2)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_own(wrap_table_network(fresh_table_network(shape, seed=0)), folder)
+    TableProcessor(content).save(folder)
+    return folder
 
 
 def write_pictures(folder: Path, number: int, *, seed: int, side: int = 40) -> list[str]:

@@ -1,5 +1,7 @@
 """Which task the columns are."""
 
+from dataclasses import replace
+
 import pytest
 
 from luthier.data.dataset import Dataset
@@ -105,3 +107,46 @@ def test_what_also_fits_is_told_and_can_be_asked_for() -> None:
 def test_a_task_asked_for_says_what_is_wrong_with_the_answers(values: list[str], kind: Kind, name: str, problem: str) -> None:
     with pytest.raises(DataError, match=problem):
         choose_task(answers(values, kind).schema, name=name)
+
+
+def wide(kinds: dict[str, Kind], **roles: str) -> Dataset:
+    """A table with columns of some kinds; free texts have five words."""
+    columns = {name: ["one two three four five" if kind is Kind.TEXT else "1"] * 3 for name, kind in kinds.items()}
+    dataset = make_dataset({**columns, "label": ["x", "y", "x"]}, roles={"target": "label", **roles}, kinds=kinds)
+    return replace(dataset, schema=replace(dataset.schema, features=tuple(kinds)))
+
+
+def plain(count: int) -> dict[str, Kind]:
+    return {f"column {place}": (Kind.NUMBER, Kind.CATEGORY, Kind.DATETIME)[place % 3] for place in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "roles", "expected"),
+    [
+        (plain(3), {}, "table-classification"),
+        (plain(1), {}, "table-classification"),
+        ({"message": Kind.TEXT}, {"text": "message"}, "text-classification"),
+        ({"message": Kind.TEXT, **plain(4)}, {"text": "message"}, "text-classification"),
+        ({"message": Kind.TEXT, **plain(8)}, {"text": "message"}, "table-classification"),
+        ({"title": Kind.CATEGORY, **plain(3)}, {"text": "title"}, "table-classification"),
+        ({"title": Kind.CATEGORY}, {"text": "title"}, "text-classification"),
+        ({"photo": Kind.IMAGE, **plain(8)}, {"image": "photo"}, "image-classification"),
+    ],
+)
+def test_a_table_is_a_table_where_its_columns_say_more_than_a_text(
+    kinds: dict[str, Kind], roles: dict[str, str], expected: str
+) -> None:
+    task, decision = choose_task(wide(kinds, **roles).schema)
+    assert task.name == expected
+    assert decision.override == "--task NAME"
+
+
+def test_a_row_is_written_as_a_sentence_only_where_one_asks() -> None:
+    schema = wide(plain(4)).schema
+    assert "table-as-text-classification" in choose_task(schema)[1].evidence["also"]
+    assert choose_task(schema, name="table-as-text-classification")[0].modality == "text"
+
+
+def test_a_table_without_columns_to_read_is_none() -> None:
+    with pytest.raises(DataError, match="table-classification: no column plays the role features"):
+        choose_task(make_dataset({"label": ["x", "y"]}, roles={"target": "label"}).schema)

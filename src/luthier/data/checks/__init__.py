@@ -22,6 +22,7 @@ CHECKS: Family[Check] = Family(
         "numbers": "luthier.data.checks.numbers:CHECK",
         "conflicts": "luthier.data.checks.conflicts:CHECK",
         "leak": "luthier.data.checks.leak:CHECK",
+        "table-columns": "luthier.data.checks.table_columns:CHECK",
         "duplicates": "luthier.data.checks.duplicates:CHECK",
         "near-duplicates": "luthier.data.checks.near_duplicates:CHECK",
         "encoding": "luthier.data.checks.encoding:CHECK",

@@ -6,7 +6,7 @@ from luthier.core.names import count_of
 from luthier.data.checks.check import Check
 from luthier.data.dataset import Dataset
 from luthier.data.findings import Action, Finding
-from luthier.data.keys import INPUT_ROLES, input_keys
+from luthier.data.keys import INPUT_ROLES, row_keys
 from luthier.data.schema import Column, Kind
 
 NAME = "columns"
@@ -43,7 +43,7 @@ def _useless(column: Column, num_rows: int) -> Finding:
 
 def _same_input(dataset: Dataset) -> list[Finding]:
     names = [dataset.schema.roles[role] for role in INPUT_ROLES if role in dataset.schema.roles]
-    keys = input_keys(dataset)
+    keys = row_keys(dataset)
     present = keys[keys != 0]
     if not names or len(present) < 2 or (present != present[0]).any():
         return []

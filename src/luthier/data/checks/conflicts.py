@@ -6,7 +6,7 @@ from luthier.core.names import count_of
 from luthier.data.checks.check import Check
 from luthier.data.dataset import Dataset, Rows
 from luthier.data.findings import Action, Finding
-from luthier.data.keys import answer_kind, input_keys, label_codes, same_key_groups
+from luthier.data.keys import answer_kind, label_codes, row_keys, same_key_groups
 from luthier.data.targets import target_values
 from luthier.data.wording import name_rows
 
@@ -21,7 +21,7 @@ def check_conflicts(dataset: Dataset, features: np.ndarray | None = None) -> lis
         return _numbers_apart(dataset)
     if kind not in WORDS:
         return []
-    keys, labels = input_keys(dataset), label_codes(dataset)
+    keys, labels = row_keys(dataset), label_codes(dataset)
     findings = []
     for part, rows in dataset.parts.items():
         conflicting, inputs = conflicting_rows(keys, labels.codes, rows=rows)
@@ -68,7 +68,7 @@ def _finding(dataset: Dataset, part: str, *, rows: Rows, inputs: int) -> Finding
 
 def _numbers_apart(dataset: Dataset) -> list[Finding]:
     """Inputs with several numbers: a model can do no better than their mean, which is learnt from them as they are."""
-    keys, values = input_keys(dataset), target_values(dataset)
+    keys, values = row_keys(dataset), target_values(dataset)
     findings = []
     for part, rows in dataset.parts.items():
         ordered, starts = same_key_groups(keys, rows[np.isfinite(values[rows])])

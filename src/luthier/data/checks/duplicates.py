@@ -5,7 +5,7 @@ import numpy as np
 from luthier.data.checks.check import Check
 from luthier.data.dataset import Dataset, Rows
 from luthier.data.findings import Action, Finding
-from luthier.data.keys import INPUT_ROLES, input_keys, label_codes, mix, same_key_groups
+from luthier.data.keys import INPUT_ROLES, label_codes, mix, row_keys, same_key_groups
 from luthier.data.wording import name_rows, share_of
 
 NAME = "duplicates"
@@ -13,7 +13,7 @@ NAME = "duplicates"
 
 def check_duplicates(dataset: Dataset, features: np.ndarray | None = None) -> list[Finding]:
     """Repeated rows, part by part: all but the first of each input and label (in test: reported only)."""
-    keys = input_keys(dataset)
+    keys = row_keys(dataset)
     if "target" in dataset.schema.roles:
         codes = label_codes(dataset).codes.astype(np.int64).view(np.uint64)
         keys = np.where(keys == 0, keys, mix(keys) ^ mix(codes))

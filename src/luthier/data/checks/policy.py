@@ -32,6 +32,9 @@ def apply_settings(finding: Finding, settings: DataSettings) -> Finding | None:
     if action is None:
         return finding
     if action.kind == "drop_column":
+        if action.column in settings.features:
+            remedy = f"take '{action.column}' out of --features, unless it is known when the model is used"
+            return replace(finding, by_default=False, remedy=remedy)
         return None if action.column in settings.ignore else finding
     if finding.check not in SETTING_OF:
         return finding

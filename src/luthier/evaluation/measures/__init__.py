@@ -38,6 +38,7 @@ MEASURES: Family[AnyMeasure] = Family(
         "token_accuracy": "luthier.evaluation.measures.entities:TOKEN_ACCURACY",
         "wer": "luthier.evaluation.measures.error_rates:WER",
         "cer": "luthier.evaluation.measures.error_rates:CER",
+        "average_precision": "luthier.evaluation.measures.average_precision:AVERAGE_PRECISION",
         "expected_calibration_error": "luthier.evaluation.measures.calibration_error:EXPECTED_CALIBRATION_ERROR",
         "answer_f1": "luthier.evaluation.measures.answer_text:ANSWER_F1",
         "exact_match": "luthier.evaluation.measures.answer_text:EXACT_MATCH",

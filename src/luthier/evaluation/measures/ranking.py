@@ -16,7 +16,7 @@ class RocAuc:
     Two labels: of the second label. More: each label against the rest, mean over the labels that have examples on both
     sides. Where no label has, there is nothing to rank, and the value is 0.5.
 
-    Cost: sorts N probabilities per label and resample; with 150 labels prefer measures that decompose.
+    Cost: sorts N probabilities per label once; a resample costs a sum over them.
     """
 
     name = "roc_auc"
@@ -24,21 +24,43 @@ class RocAuc:
 
     def value_of(self, predictions: Predictions, indices: Int[np.ndarray, " n"]) -> float:
         """The area for the examples at `indices`."""
-        targets = target_indices(predictions)[indices]
-        probs = prob_matrix(predictions)[indices]
+        return self.prepare(predictions)(np.bincount(indices, minlength=predictions.table.num_rows).astype(np.float64))
+
+    def prepare(self, predictions: Predictions) -> Callable[[Float[np.ndarray, " N"]], float]:
+        """From how often each example counts to the area."""
+        targets, probs = target_indices(predictions), prob_matrix(predictions)
         places = [1] if probs.shape[1] == 2 else range(probs.shape[1])
-        areas = [area_under_curve(probs[:, place], targets == place) for place in places]
-        return float(np.mean([area for area in areas if area is not None] or [0.5]))
+        ranked = [(np.argsort(probs[:, place], kind="stable"), place) for place in places]
+        bounds = [_equals(probs[order, place]) for order, place in ranked]
+        sides = [(targets == place)[order] for order, place in ranked]
+
+        def mean(weights: Float[np.ndarray, " N"]) -> float:
+            areas = [
+                area
+                for (order, _), equals, positive in zip(ranked, bounds, sides, strict=True)
+                if (area := _area(weights[order], *equals, positive)) is not None
+            ]
+            return float(np.mean(areas or [0.5]))
+
+        return mean
 
 
-def area_under_curve(scores: Float[np.ndarray, " N"], positive: Bool[np.ndarray, " N"]) -> float | None:
+def _equals(ordered: Float[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+    """For each place of an ascending order the first place of equal scores, and the first place behind them."""
+    return np.searchsorted(ordered, ordered, side="left"), np.searchsorted(ordered, ordered, side="right")
+
+
+def _area(
+    counts: Float[np.ndarray, " N"],
+    first: Int[np.ndarray, " N"],
+    behind: Int[np.ndarray, " N"],
+    positive: Bool[np.ndarray, " N"],
+) -> float | None:
     """Mann and Whitney's statistic over its maximum, ties counting half; None if one side is empty."""
-    others = np.sort(scores[~positive])
-    own = scores[positive]
-    if not len(others) or not len(own):
+    own, others = counts * positive, np.concatenate([[0.0], np.cumsum(counts * ~positive)])
+    if not own.sum() or not others[-1]:
         return None
-    below = np.searchsorted(others, own, side="left") + np.searchsorted(others, own, side="right")
-    return float(below.mean() / 2 / len(others))
+    return float((own * (others[first] + others[behind])).sum() / 2 / own.sum() / others[-1])
 
 
 ROC_AUC = RocAuc()

@@ -15,6 +15,7 @@ SECTIONS: Family[Callable[[RunRecords], Section | None]] = Family(
         "search": "luthier.report.sections.search:build_search",
         "training": "luthier.report.sections.training:build_training",
         "data": "luthier.report.sections.data:build_data",
+        "columns": "luthier.report.sections.columns:build_columns",
         "failures": "luthier.report.sections.failures:build_failures",
         "calibration": "luthier.report.sections.calibration:build_calibration",
         "decisions": "luthier.report.sections.decisions:build_decisions",

@@ -57,6 +57,7 @@ def build_evidence(run: RunRecords) -> Section:
         "others": _other_measures(metrics, best_first),
         "tests": sorted({item.test for item in metrics.comparisons}),
         "retained": _retained(metrics),
+        "alarms": str(metrics.alarms.get("sentence", "")),
     }
     return Section(title="The evidence", template="evidence.html", facts=facts)
 

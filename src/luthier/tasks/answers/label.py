@@ -29,10 +29,15 @@ NO_LABELS = {
     Kind.ANSWERS: "answers in a text, not labels",
     Kind.SLOTS: "slots in a text, not labels",
 }
+MEASURES = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "log_loss")
 
 
 class Label:
-    """One label of a set that the training part gives."""
+    """One label of a set that the training part gives.
+
+    Args:
+        measures: Of the card; the first one decides.
+    """
 
     kind: str = "label"
     baselines: Mapping[str, tuple[str, str]] = {
@@ -43,10 +48,12 @@ class Label:
             "The pre-trained model as it comes: each example gets the label whose average is nearest.",
         ),
     }
-    measures: Sequence[str] = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "log_loss")
-    primary_measure: str = "accuracy"
     probe: ProbeLoss = "cross-entropy"
     has_classes: bool = True
+
+    def __init__(self, *, measures: Sequence[str] = MEASURES) -> None:
+        self.measures = measures
+        self.primary_measure = measures[0]
 
     def accepts(self, schema: Schema) -> Decision[bool]:
         """Anything but free text and lists; numbers of many different values are rather no labels, unless one asks for this."""

@@ -14,19 +14,21 @@ import torch
 from luthier.core.decision import Decision
 from luthier.core.records import from_plain, to_json, to_plain
 from luthier.data.dataset import Dataset
-from luthier.data.schema import Kind, Schema
+from luthier.data.schema import FEATURES, Kind, Schema
 from luthier.evaluation.measures import MEASURES
 from luthier.features.passes import to_device
+from luthier.models.backbone import Backbone
 from luthier.models.heads import head_from
 from luthier.models.load import load_backbone
-from luthier.models.processors import load_processor
+from luthier.models.own import load_own
+from luthier.models.processors import Processor, load_processor
 from luthier.models.settings import HeadSettings, ModelSettings
 from luthier.models.source import resolve_model
 from luthier.tasks import TASKS
 from luthier.tasks.inputs import Inputs, units_of
 from luthier.tasks.protocol import Sample, Task, TaskState
 from luthier.testing.folders import tiny_audio_model, tiny_image_model, tiny_text_model
-from luthier.testing.tables import make_dataset, write_pictures, write_sounds
+from luthier.testing.tables import make_dataset, table_dataset, tiny_table_model, write_pictures, write_sounds
 from luthier.training.ladder import scores_of
 from luthier.training.model import TunedModel
 
@@ -69,6 +71,8 @@ class TaskConformance:
             columns["image"] = write_pictures(folder, len(self.values), seed=0)
         if "audio" in self.task.roles:
             columns["audio"] = write_sounds(folder, len(self.values), seed=0)
+        if FEATURES in self.task.roles:
+            return table_dataset(self.values, kinds=self.kinds())
         chosen = {role: columns[role] for role in self.task.roles if role != "target"}
         roles = {role: role for role in chosen} | {"target": "answer"}
         return make_dataset({**chosen, "answer": self.values}, roles=roles, kinds=self.kinds())
@@ -83,13 +87,25 @@ class TaskConformance:
 
     def model_folder(self, folder: Path) -> Path:
         """A tiny pre-trained model for the task's modality."""
+        if self.task.modality == "table":
+            return tiny_table_model(folder / "model", self.example(folder))
         make = {"text": tiny_text_model, "image": tiny_image_model, "audio": tiny_audio_model}[self.task.modality]
         return make(folder / "model")
+
+    def processor(self, folder: Path) -> Processor:
+        """Its processor."""
+        return load_processor(self.model_folder(folder), self.task.modality)
+
+    def backbone(self, folder: Path) -> Backbone:
+        """Its network, after `processor`."""
+        if self.task.modality == "table":
+            return load_own(folder / "model")
+        return load_backbone(resolve_model(ModelSettings(name=str(folder / "model")), modality=self.task.modality))
 
     def encoded(self, dataset: Dataset, folder: Path) -> Inputs:
         """The inputs of the example."""
         rows = self.task.rows(dataset.table, dataset.schema.roles)
-        return self.task.encode(rows, load_processor(self.model_folder(folder), self.task.modality), self.state(dataset))
+        return self.task.encode(rows, self.processor(folder), self.state(dataset))
 
     def targets(self, dataset: Dataset, inputs: Inputs) -> np.ndarray:
         """The targets of the example."""
@@ -97,8 +113,7 @@ class TaskConformance:
 
     def outputs(self, dataset: Dataset, inputs: Inputs, folder: Path) -> torch.Tensor:
         """What a tiny backbone under a fresh head says of all units at once, with its gradient."""
-        source = resolve_model(ModelSettings(name=str(folder / "model")), modality=self.task.modality)
-        backbone = load_backbone(source)
+        backbone = self.backbone(folder)
         head = self.task.build_head(backbone.width, self.state(dataset), settings=HeadSettings(dropout=0.1), seed=3)
         batch = to_device(inputs.batch(np.arange(len(inputs.lengths))), dtype=torch.float32, device="cpu")
         outputs: torch.Tensor = TunedModel(backbone, head)(batch)
@@ -122,7 +137,9 @@ class TaskConformance:
         assert match.reason
         for role in self.task.roles:
             roles = {other: column for other, column in dataset.schema.roles.items() if other != role}
-            refused = self.task.match(Schema(columns=dataset.schema.columns, roles=roles, num_rows=len(LABELS)))
+            features = () if role == FEATURES else dataset.schema.features
+            schema = Schema(columns=dataset.schema.columns, roles=roles, num_rows=len(LABELS), features=features)
+            refused = self.task.match(schema)
             assert not refused.value
             assert role in refused.reason
 
@@ -138,8 +155,7 @@ class TaskConformance:
         """Every row has units, those of one row together; equal units have equal keys; light batches have the same names."""
         dataset = self.example(tmp_path)
         rows = list(self.task.rows(dataset.table, dataset.schema.roles))
-        processor = load_processor(self.model_folder(tmp_path), self.task.modality)
-        inputs = self.task.encode([*rows, rows[0]], processor, self.state(dataset))
+        inputs = self.task.encode([*rows, rows[0]], self.processor(tmp_path), self.state(dataset))
         assert len(rows) == dataset.table.num_rows
         assert len(inputs.lengths) == len(inputs.keys) == len(inputs.row_of)
         assert np.unique(inputs.row_of).tolist() == list(range(len(rows) + 1))

@@ -1,0 +1,93 @@
+"""Texts beside other columns: vectors by a frozen text model, computed once and found again on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from luthier.core.environment import cache_folder
+from luthier.core.progress import Observer, Quiet
+from luthier.features.passes import PRECISIONS, PassSettings, batches_by_length, compute_features, frozen_copy, to_device
+from luthier.features.probe import unit_length
+from luthier.models.backbone import Backbone, wrap_backbone
+from luthier.models.layout import find_layout
+from luthier.models.load import choose_attention, load_network
+from luthier.models.refusal import check_folder
+from luthier.models.table_processor import TextModel
+from luthier.models.text_processor import TextProcessor
+from luthier.tasks.inputs import TokenInputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextReader:
+    """A frozen text model that gives one vector for each text, of length sqrt(width), so that each of its numbers is about 1.
+
+    Attributes:
+        keeps: Whether vectors are kept in the activation store and looked for there.
+        observer: Is told of the pass.
+    """
+
+    backbone: Backbone
+    processor: TextProcessor
+    model: TextModel
+    device: str
+    keeps: bool = False
+    observer: Observer = field(default_factory=Quiet)
+
+    def __call__(self, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
+        """Vectors of texts."""
+        encoded = self.processor.encode(texts)
+        inputs = TokenInputs.build(encoded.ids, encoded.offsets, pad_id=self.processor.pad_id)
+        if not len(texts):
+            return np.zeros((0, self.model.width), dtype=np.float32)
+        pooled = self._kept(inputs) if self.keeps else self._computed(inputs)
+        return np.asarray(unit_length(pooled) * np.sqrt(self.model.width), dtype=np.float32)
+
+    def _kept(self, inputs: TokenInputs) -> Float[np.ndarray, "N D"]:
+        self.backbone.rehearse(to_device(inputs.batch(np.arange(1)), dtype=torch.float32, device="cpu"))
+        identity = {
+            "weights": self.model.weights_sha256,
+            "processor": self.processor.fingerprint(),
+            "device": self.device.partition(":")[0],
+            "threads": torch.get_num_threads(),
+        }
+        settings = PassSettings(
+            identity=identity,
+            root=cache_folder() / "store",
+            precision=self.model.precision,
+            store_type="float32",
+            device=self.device,
+        )
+        return compute_features(self.backbone, inputs, settings, boundary_rows={}, observer=self.observer).pooled
+
+    def _computed(self, inputs: TokenInputs) -> Float[np.ndarray, "N D"]:
+        runner = frozen_copy(self.backbone, precision=self.model.precision, device=self.device)
+        found = np.empty((len(inputs.lengths), self.model.width), dtype=np.float32)
+        with torch.inference_mode():
+            for rows in batches_by_length(inputs.lengths):
+                batch = to_device(inputs.batch(rows), dtype=PRECISIONS[self.model.precision], device=self.device)
+                found[rows] = runner.pool(runner(batch)).float().cpu().numpy()
+        return found
+
+
+def load_text_reader(
+    folder: Path, model: TextModel, *, device: str, keeps: bool = False, observer: Observer | None = None
+) -> TextReader:
+    """The reader of a text model's folder.
+
+    Raises:
+        ModelError: the folder is refused, or transformers cannot load it.
+    """
+    config = check_folder(folder)
+    kind = str(config["model_type"])
+    network = load_network(folder, kind, attention=choose_attention(device, model.max_length))
+    layout = find_layout(network, kind)
+    layout = type(layout)(**{**vars(layout), "pooling": model.pooling})
+    backbone = wrap_backbone(network, layout=layout, width=model.width, model_type=kind)
+    processor = TextProcessor.load(folder).with_max_length(model.max_length)
+    return TextReader(
+        backbone=backbone, processor=processor, model=model, device=device, keeps=keeps, observer=observer or Quiet()
+    )

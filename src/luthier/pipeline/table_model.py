@@ -1,0 +1,322 @@
+"""The pre-trained part of a model of tables, which is made and not found: a small transformer, pre-trained on train.
+
+It is kept in the cache under a digest of everything it is made from, so that a search, a resumed run and a repeated one find
+what they would make. `--model FOLDER` takes one that an earlier run has tuned instead.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from luthier.core.decision import Decision
+from luthier.core.environment import cache_folder
+from luthier.core.names import count_of
+from luthier.core.process import Stopwatch
+from luthier.core.records import from_plain, to_json
+from luthier.core.seeding import seed_for
+from luthier.core.storage import atomic_folder, read_json, taking_turns, write_json
+from luthier.data.keys import missing_cells
+from luthier.errors import ModelError
+from luthier.evaluation.display import format_seconds
+from luthier.features.texts import load_text_reader
+from luthier.models.load import load_backbone
+from luthier.models.own import OWN, WEIGHTS, save_own
+from luthier.models.processors import choose_max_length
+from luthier.models.settings import TableSettings
+from luthier.models.source import PretrainedFolder, resolve_model
+from luthier.models.table_cells import NUM_BINS
+from luthier.models.table_network import MODEL_TYPE, TableShape, fresh_table_network, wrap_table_network
+from luthier.models.table_processor import TEXTS, TableContent, TableProcessor, TextModel, fit_table
+from luthier.models.text_processor import TextProcessor
+from luthier.models.weights import digest_of
+from luthier.pipeline.found import Found, Workplace
+from luthier.pipeline.prepare import Prepared
+from luthier.spec import TuneSpec
+from luthier.tasks.protocol import TaskState
+from luthier.tasks.readings.table import table_of
+from luthier.tasks.row_task import COLUMNS
+from luthier.tasks.table_inputs import TableInputs
+from luthier.training.masked_columns import Pretrained, pretrain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MADE = "columns"  # what `--model` calls the network that is made in the run
+RECORD = "pretraining.json"
+METHOD_VERSION = 1  # of the pre-training: another one is never found under the same digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    result: Pretrained
+    seconds: float
+    schema_version: int = 1
+
+
+def find_table_model(
+    spec: TuneSpec,
+    prepared: Prepared,
+    table: "pa.Table",
+    rows: Sequence[Any],
+    *,
+    train: Int[np.ndarray, " n"],
+    state: TaskState,
+    at: Workplace,
+) -> Found:
+    """Learn the columns from train, encode all rows, and make the network, or find the one that was made before.
+
+    Args:
+        table: The rows of all parts.
+        rows: The same as the task reads them.
+        train: Those of train.
+        state: Of the task: names the columns.
+
+    Raises:
+        DataError: columns that cannot be read.
+        ModelError: a model that does not read tables, or no text model.
+    """
+    torch.set_num_threads(at.threads)
+    if spec.model.name not in (None, MADE):
+        return _given(spec, rows, at)
+    hidden = _unlabelled(prepared)
+    learnt = table.take(train)
+    columns = [(str(name), str(kind)) for name, kind in state.values[COLUMNS]]
+    if spec.model.table.text_model == "off":
+        columns = [(name, kind) for name, kind in columns if kind != "text"]
+    content = fit_table(learnt, columns, scaling=spec.model.table.scaling)
+    processor, decisions = _with_text_model(spec, TableProcessor(content), learnt, near=prepared.root, at=at)
+    inputs = TableInputs.build(processor.encode(table_of(rows)), processor.content)
+    decisions = [_columns_decision(processor.content), *decisions]
+    source, decision = _made(spec.model.table, processor, inputs, train, hidden=hidden, seed=spec.training.seed, at=at)
+    return Found(source=source, processor=processor, inputs=inputs, decisions=[*decisions, decision])
+
+
+def precision_of_tables(asked: str) -> Decision[str]:
+    """What a table's network computes in: float32, unless asked otherwise."""
+    if asked != "auto":
+        return Decision(name="precision", value=asked, reason="as asked")
+    reason = "numbers of a table need their digits, and the network is small"
+    return Decision(name="precision", value="float32", reason=reason, override="--precision")
+
+
+def _given(spec: TuneSpec, rows: Sequence[Any], at: Workplace) -> Found:
+    """The network of a folder that an earlier run has written, with what it knows of columns."""
+    folder = Path(str(spec.model.name)).expanduser()
+    if not (folder / OWN).is_file() and (folder / "model" / OWN).is_file():
+        folder = folder / "model"
+    if not (folder / OWN).is_file():
+        raise ModelError(
+            f"The model {spec.model.name} does not read tables: no folder of that name holds a network for them ({OWN}).",
+            remedy="leave --model out: the network for a table is made from its rows; or have each row written as a sentence: "
+            f"--task table-as-text-classification --model {spec.model.name}",
+        )
+    processor = TableProcessor.load(folder)
+    if processor.content.text_model is not None:
+        reader = load_text_reader(
+            folder / TEXTS, processor.content.text_model, device=at.device, keeps=True, observer=at.observer
+        )
+        processor = TableProcessor(processor.content, reader=reader, text_folder=folder / TEXTS)
+    inputs = TableInputs.build(processor.encode(table_of(rows)), processor.content)
+    name = Decision(name="name", value=folder.name, reason=f"the folder {spec.model.name}, as asked", override="--model NAME")
+    source = _source(folder, name=str(spec.model.name), decisions=(name,), origin=f"tuned by an earlier run ({folder.name})")
+    return Found(source=source, processor=processor, inputs=inputs, decisions=[_columns_decision(processor.content)])
+
+
+def _source(folder: Path, *, name: str, decisions: tuple[Decision[Any], ...], origin: str) -> PretrainedFolder:
+    files = (folder / WEIGHTS,)
+    return PretrainedFolder(
+        name=name,
+        folder=folder,
+        config={},
+        model_type=MODEL_TYPE,
+        weights_files=files,
+        weights_sha256=digest_of(files),
+        decisions=decisions,
+        origin=origin,
+    )
+
+
+def _unlabelled(prepared: Prepared) -> "pa.Table":
+    """Rows that train lost only because nobody has answered them: there is something to learn from their columns."""
+    dataset = prepared.dataset
+    found = [
+        item.rows for item in prepared.findings if item.check == "missing" and item.part in ("all", "train") and item.action
+    ]
+    rows = np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+    missing = missing_cells(dataset.column("target"))
+    return dataset.table.take(rows[missing[rows]].astype(np.int64))
+
+
+def _with_text_model(
+    spec: TuneSpec, processor: TableProcessor, learnt: "pa.Table", *, near: Path, at: Workplace
+) -> tuple[TableProcessor, list[Decision[Any]]]:
+    """The processor with what reads its texts, where it has any."""
+    if not processor.content.texts:
+        return processor, []
+    settings = spec.model.model_copy(update={"name": spec.model.table.text_model, "revision": None})
+    source = resolve_model(settings, modality="text", near=near)
+    assert source.folder is not None
+    tokenizer = TextProcessor.load(source.folder)
+    texts = [text for column in processor.cells(learnt).texts for text in column]
+    length = choose_max_length(tokenizer.count_tokens(texts), tokenizer.limit)
+    if spec.model.max_length is not None:
+        limit = min(spec.model.max_length, tokenizer.limit)
+        length = Decision(name="max_length", value=limit, reason="as asked")
+    backbone = load_backbone(source)
+    model = TextModel(
+        name=source.name,
+        weights_sha256=source.weights_sha256,
+        pooling=backbone.layout.pooling,
+        width=backbone.width,
+        max_length=length.value,
+        precision=at.precision,
+        licence=source.licence,
+    )
+    reader = load_text_reader(source.folder, model, device=at.device, keeps=True, observer=at.observer)
+    content = replace(processor.content, text_model=model)
+    chosen = Decision(
+        name="text_model",
+        value=source.name,
+        reason=f"reads {_named(content.texts)}, one frozen vector for each text; its vectors are kept on disk",
+        evidence={"weights_sha256": source.weights_sha256, "width": model.width, "precision": model.precision},
+        override="--table-text-model NAME, or off",
+    )
+    return TableProcessor(content, reader=reader, text_folder=source.folder), [chosen, length]
+
+
+def _made(
+    settings: TableSettings,
+    processor: TableProcessor,
+    inputs: TableInputs,
+    train: Int[np.ndarray, " n"],
+    *,
+    hidden: "pa.Table",
+    seed: int,
+    at: Workplace,
+) -> tuple[PretrainedFolder, Decision[Any]]:
+    """The pre-trained network, made now or found in the cache; and what is to be said of it."""
+    content = processor.content
+    learnt = inputs.of(train)
+    if hidden.num_rows:
+        learnt = learnt.with_rows_of(TableInputs.build(processor.encode(hidden), content))
+    shape = TableShape(
+        numbers=len(content.numbers),
+        number_width=NUM_BINS + 1,
+        categories=tuple(cell.size for cell in content.categories),
+        texts=len(content.texts),
+        text_width=content.text_model.width if content.text_model else 0,
+        width=settings.hidden_width,
+        blocks=settings.blocks,
+        heads=next(heads for heads in (4, 2, 1) if settings.hidden_width % heads == 0),
+    )
+    folder = cache_folder() / "tables" / _digest(processor, learnt, shape, settings, seed=seed, at=at)
+    with taking_turns(folder.parent / f"{folder.name}.lock"):
+        was_there = (folder / RECORD).is_file()
+        if not was_there:
+            _make(folder, processor, learnt, shape, settings.pretraining_epochs, seed=seed, at=at)
+    made = from_plain(_Made, read_json(folder / RECORD))
+    rows = count_of(made.result.rows + made.result.held_out, "row")
+    origin = f"made in this run: a transformer of {shape.blocks} blocks, pre-trained on {rows} of the training part"
+    if made.result.epochs == 0:
+        origin = f"made in this run: a transformer of {shape.blocks} blocks with random weights, not pre-trained"
+    source = _source(folder, name=MADE, decisions=(), origin=origin)
+    return source, _pretraining_decision(made, hidden.num_rows, was_there=was_there, weights=source.weights_sha256)
+
+
+def _make(
+    folder: Path,
+    processor: TableProcessor,
+    learnt: TableInputs,
+    shape: TableShape,
+    epochs: int | None,
+    *,
+    seed: int,
+    at: Workplace,
+) -> None:
+    watch = Stopwatch()
+    network = fresh_table_network(shape, seed=seed_for(seed, "table network"))
+    result = pretrain(network, learnt, epochs=epochs, seed=seed, device=at.device, observer=at.observer)
+    with atomic_folder(folder) as temporary:
+        save_own(wrap_table_network(network), temporary)
+        TableProcessor(processor.content).save(temporary)
+        write_json(temporary / RECORD, _Made(result=result, seconds=watch.read().wall_seconds))
+
+
+def _digest(
+    processor: TableProcessor, learnt: TableInputs, shape: TableShape, settings: TableSettings, *, seed: int, at: Workplace
+) -> str:
+    """Of everything that decides the weights."""
+    facts = {
+        "method": METHOD_VERSION,
+        "processor": processor.fingerprint(),
+        "rows": hashlib.sha256(np.ascontiguousarray(learnt.keys).tobytes()).hexdigest(),
+        "shape": asdict(shape),
+        "epochs": settings.pretraining_epochs,
+        "seed": seed,
+        "device": at.device.partition(":")[0],
+        "threads": at.threads,
+        "torch": torch.__version__,
+    }
+    return hashlib.sha256(json.dumps(json.loads(to_json(facts)), sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _pretraining_decision(made: _Made, hidden: int, *, was_there: bool, weights: str) -> Decision[Any]:
+    result = made.result
+    if result.epochs == 0:
+        why = "as asked: the network starts from random weights"
+    else:
+        extra = f", {count_of(hidden, 'row')} without an answer among them" if hidden else ""
+        found = f"found in the cache; it took {format_seconds(made.seconds)}" if was_there else format_seconds(made.seconds)
+        why = (
+            f"on {count_of(result.rows, 'row')} of train{extra} ({found}): of what hidden cells leave open, the other cells of "
+            f"the row tell {result.explained:.0%} (rows held out)"
+        )
+    evidence = {
+        "best_epoch": result.best_epoch,
+        "explained": round(result.explained, 4),
+        "rows": result.rows,
+        "held_out": result.held_out,
+        "seconds": round(made.seconds, 2),
+        "weights_sha256": weights,
+    }
+    return Decision(
+        name="pretraining_epochs", value=result.epochs, reason=why, evidence=evidence, override="--table-pretraining-epochs N"
+    )
+
+
+def _columns_decision(content: TableContent) -> Decision[Any]:
+    """How each column is prepared."""
+    prepared: dict[str, str] = {}
+    for number in content.numbers:
+        kind = f"number, {content.scaling} scaling"
+        prepared[number.column] = _date_parts(content, number.column) if number.part else kind
+    for category in content.categories:
+        kind = f"{count_of(len(category.values), 'category', 'categories')} with a place of their own, all others share one"
+        prepared[category.column] = _date_parts(content, category.column) if category.part else kind
+    for text in content.texts:
+        prepared[text] = f"text, read by {content.text_model.name if content.text_model else 'nothing'}"
+    cells = len(content.numbers) + len(content.categories) + len(content.texts)
+    return Decision(
+        name="preparation",
+        value=f"{count_of(len(prepared), 'column')} as {count_of(cells, 'cell')}",
+        reason="learnt from train alone; a missing value is a value of its own",
+        evidence={"columns": prepared},
+        override="--table-scaling standard|min-max|robust|quantile",
+    )
+
+
+def _date_parts(content: TableContent, column: str) -> str:
+    parts = [cell.part for cell in content.numbers if cell.column == column]
+    parts += [cell.part for cell in content.categories if cell.column == column]
+    return f"date: {', '.join(parts)}"
+
+
+def _named(columns: tuple[str, ...]) -> str:
+    return "the column " + repr(columns[0]) if len(columns) == 1 else f"{len(columns)} columns of texts"
