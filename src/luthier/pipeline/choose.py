@@ -117,15 +117,14 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         precision = precision_of_tables(spec.training.precision)
     else:
         found = _find(spec, prepared, rows, backbone, train=parts["train"], state=state)
-    inputs = found.inputs
     decisions = [*found.source.decisions, device, precision, threads, *state.decisions]
     decisions += [*found.decisions, *_seats_decision(seat)]
     for made in decisions:
         observer.decided(made)
     loaded, shortened = _load(spec.model, found, backbone, device=device.value)
-    targets = task.targets(table, state, schema.roles, inputs)
-    _tell_unknown(task, table, units_of(inputs, parts["train"]), inputs, targets, observer=observer)
-    known = targets[units_of(inputs, parts["train"])]
+    targets = task.targets(table, state, schema.roles, found.inputs)
+    _tell_unknown(task, table, units_of(found.inputs, parts["train"]), found.inputs, targets, observer=observer)
+    known = targets[units_of(found.inputs, parts["train"])]
     balance = describe_balance(spec.training, known, state.labels) if task.has_classes else []
     last = [*shortened, *_head_decision(spec.model.head, loaded.width), *balance]
     for made in last:
@@ -139,7 +138,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         table=table,
         parts=parts,
         rows=rows,
-        inputs=inputs,
+        inputs=found.inputs,
         targets=targets,
         device=device.value,
         precision=precision.value,
