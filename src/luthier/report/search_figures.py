@@ -98,8 +98,8 @@ def _dot(axes: Any, place: float, score: float, trial: TrialRecord, record: Sear
 def _crop(axes: Any, scores: Sequence[float], sign: int) -> None:
     """Leave trials that went badly wrong to the edge: otherwise they squeeze all others into one line."""
     ordered = sorted(scores, reverse=sign > 0)
-    good, middle = ordered[0], ordered[len(ordered) // 2]
-    reach = max(2.5 * abs(good - middle), 0.02 * abs(good), 1e-6)
+    good, poor = ordered[0], ordered[3 * len(ordered) // 4]
+    reach = max(2.5 * abs(good - poor), 0.02 * abs(good), 1e-6)
     worst = good - sign * reach * 1.6
     kept = [score for score in scores if sign * score >= sign * worst] or list(scores)
     low, high = min(kept), max(kept)

@@ -58,7 +58,7 @@ def _row(rung: Rung, measure: str, *, is_last_kept: bool) -> RungRow:
         title=wording.rung_name(rung.name),
         trainable=_parameters(rung.trainable_parameters),
         blocks=_blocks(rung),
-        learning_rate=f"{rung.learning_rate:g}" if rung.learning_rate else "",
+        learning_rate=f"{rung.learning_rate:.3g}" if rung.learning_rate else "",
         zeros="{:,} of {:,} head weights made zero by L1".format(*rung.zero_weights) if rung.zero_weights else "",
         averaged=_averaged(rung),
         score=wording.score(measure, rung.score),
