@@ -148,7 +148,8 @@ class TokenTask:
 
     def encode(self, rows: Sequence[Any], processor: Any, state: TaskState) -> WordInputs:
         """One unit of each row, or several windows; rows are texts, lists of words, or what `rows` gives."""
-        return WordInputs.build([as_words(row) for row in rows], processor)
+        tags = () if state.values["scheme"] == PLAIN_TAGS else state.labels
+        return WordInputs.build([as_words(row) for row in rows], processor, tags=tags)
 
     def targets(self, table: "pa.Table", state: TaskState, roles: Mapping[str, str], inputs: Inputs) -> Int[np.ndarray, "U T"]:
         """A label on the first token of each word; tags that train does not have are `IGNORED`."""
@@ -186,7 +187,7 @@ class TokenTask:
     def decode(
         self, outputs: Float[np.ndarray, "B T C"], inputs: Inputs, units: Int[np.ndarray, " B"]
     ) -> Float[np.ndarray, "B K"]:
-        """The most probable label of each word, and its probability."""
+        """The labels of the words of each unit, the best that fit together, and their probabilities."""
         assert isinstance(inputs, WordInputs)
         shifted = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
         return inputs.gathered(shifted / shifted.sum(axis=-1, keepdims=True), units)

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from luthier.data.words import Words
 from luthier.models.text_processor import TextProcessor
 from luthier.tasks.inputs import EMPTY, Batch, TokenInputs
+from luthier.tasks.tag_paths import best_paths
 
 IGNORED = -100  # a place that counts in no loss
 
@@ -26,19 +27,27 @@ class WordInputs:
         first_words: Of each unit the place in its sentence of its first word.
         word_offsets: Where the words of each unit begin in `places`; one more at the end.
         places: Of each word of each unit the place in its unit of its first token.
+        tags: The labels, where those of neighbouring words must fit together; empty where any may stand beside any.
     """
 
     tokens: TokenInputs
     first_words: Int[np.ndarray, " U"]
     word_offsets: Int[np.ndarray, " U1"]
     places: Int[np.ndarray, " words"]
+    tags: tuple[str, ...] = ()
 
     @classmethod
-    def build(cls, rows: Sequence[Words], processor: TextProcessor) -> "WordInputs":
+    def build(cls, rows: Sequence[Words], processor: TextProcessor, *, tags: Sequence[str] = ()) -> "WordInputs":
         """The inputs of sentences, by a tokenizer that knows where words end."""
         encoded = processor.encode_words([row.words for row in rows])
         tokens = TokenInputs.build(encoded.ids, encoded.offsets, pad_id=processor.pad_id, row_of=encoded.row_of)
-        return cls(tokens=tokens, first_words=encoded.first_words, word_offsets=encoded.word_offsets, places=encoded.places)
+        return cls(
+            tokens=tokens,
+            first_words=encoded.first_words,
+            word_offsets=encoded.word_offsets,
+            places=encoded.places,
+            tags=tuple(tags),
+        )
 
     @property
     def lengths(self) -> Int[np.ndarray, " U"]:
@@ -88,16 +97,29 @@ class WordInputs:
         return targets
 
     def gathered(self, probs: Float[np.ndarray, "B T C"], units: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B K"]:
-        """The most probable label of each word and its probability, as a row of numbers for each unit."""
+        """The label of each word and its probability, as a row of numbers for each unit: the best labels that fit together."""
         width = int(self.num_words.max(initial=0))
         owner, number, place = self.words_of(units)
         of_words = probs[owner, place]
-        best = of_words.argmax(axis=1)
+        best = self._fitting(of_words, units, owner, number) if self.tags else of_words.argmax(axis=1)
         found = np.full((len(units), 1 + 2 * width), EMPTY, dtype=np.float32)
         found[:, 0] = self.first_words[units]
         found[owner, 1 + number] = best
         found[owner, 1 + width + number] = of_words[np.arange(len(best)), best]
         return found
+
+    def _fitting(
+        self,
+        of_words: Float[np.ndarray, "w C"],
+        units: Int[np.ndarray, " B"],
+        owner: Int[np.ndarray, " w"],
+        number: Int[np.ndarray, " w"],
+    ) -> Int[np.ndarray, " w"]:
+        counts = self.num_words[units]
+        scores = np.zeros((len(units), int(counts.max(initial=0)), of_words.shape[1]))
+        scores[owner, number] = np.log(np.maximum(of_words, 1e-30))
+        paths = best_paths(scores, counts, labels=self.tags, begins_row=self.first_words[units] == 0)
+        return np.asarray(paths[owner, number])
 
 
 def pack(labels: Sequence[Int[np.ndarray, " words"]], probs: Sequence[Float[np.ndarray, " words"]]) -> Float[np.ndarray, "N K"]:
