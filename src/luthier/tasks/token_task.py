@@ -229,8 +229,9 @@ class TokenTask:
         return [as_words(row).text for row in rows]
 
     def answers(self, decoded: Float[np.ndarray, "N K"], rows: Sequence[Any], state: TaskState) -> list[Any]:
-        """The first of the columns."""
-        return list(next(iter(self.columns(decoded, rows, state, probs=False).values())))
+        """The first of the columns: the entities of each row, or its words with their tags."""
+        first: Any = next(iter(self.columns(decoded, rows, state, probs=False).values()))
+        return list(first.to_pylist())
 
     def predictions(
         self, table: "pa.Table", decoded: Float[np.ndarray, "N K"], state: TaskState, roles: Mapping[str, str]
