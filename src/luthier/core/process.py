@@ -38,7 +38,7 @@ class Cost:
         )
 
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # of glibc's malloc.h
 NO_COST = Cost(cpu_seconds=0.0, wall_seconds=0.0, peak_memory_bytes=0)
 
 
@@ -154,10 +154,23 @@ def keep_freed_memory() -> None:
     Every step frees and takes the same large blocks; each time they come from the system, all their pages must be filled with
     zeros and mapped anew. Measured on MiniLM, everything trained: 28 % more samples a second. Without glibc nothing happens.
     """
+    _set_malloc({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1})
+
+
+def give_back_freed_memory() -> None:
+    """Undo `keep_freed_memory`: what is large comes from the system piece by piece, and goes back to it, so that no gaps stay.
+
+    Measured on MiniLM with LoRA in every block: 1.7 instead of 2.4 GB, and steps that take a third longer.
+    """
+    _set_malloc({M_MMAP_MAX: 65_536, M_MMAP_THRESHOLD: 1 << 20, M_TRIM_THRESHOLD: 1 << 20})
+
+
+def _set_malloc(options: Mapping[int, int]) -> None:
+    """Options of the C library's allocator, where there are such."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        for option, value in options.items():
+            mallopt(option, value)
 
 
 def wait_without_spinning() -> None:

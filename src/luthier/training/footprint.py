@@ -28,6 +28,7 @@ from luthier.training.worst import longest_rows
 
 FEW, MORE = 2, 4  # rows of the two forward passes that are counted
 NEAR = 0.8  # of the memory that is free: from there on it is said
+GAPS = 2.5  # times what is counted may be taken at worst, where the heap has gaps
 COPIES_OF_BEST = 2  # a new best state is copied before the old one is let go
 
 
@@ -68,6 +69,10 @@ class Footprint:
     def fits(self, micro_batch: int) -> bool:
         """Whether there is room for it."""
         return self.need(micro_batch) <= self.room
+
+    def is_ample(self, micro_batch: int) -> bool:
+        """Whether there is room even for a heap with gaps."""
+        return GAPS * self.need(micro_batch) <= self.room
 
     def largest(self, at_most: int) -> int:
         """The largest power of two, and no more than `at_most`, that fits; 0 if not even one row does."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from luthier.core.decision import Decision
+from luthier.core.process import give_back_freed_memory
 from luthier.core.records import from_plain, to_plain
 from luthier.core.storage import read_json, write_json
 from luthier.training.data import TrainingRows
@@ -180,7 +181,7 @@ def _decided(decision: Decision[Value], rung: Rung, supervision: Supervision) ->
 
 
 def _tell(footprint: Footprint, settings: FitSettings, supervision: Supervision) -> None:
-    """Keep the prediction in the journal, and warn where memory will be near its end or beyond.
+    """Keep the prediction in the journal, warn where memory will be near its end or beyond, be sparing where it is not ample.
 
     It may be wrong, so nothing is refused because of it: the longest rows are tried next, and pieces halved if they must.
     """
@@ -188,3 +189,7 @@ def _tell(footprint: Footprint, settings: FitSettings, supervision: Supervision)
     said = footprint.warning(settings.micro_batch, batch_size=settings.batch_size, device=settings.device)
     if said:
         supervision.observer.note(said, level="warning")
+    if settings.device == "cpu" and not footprint.is_ample(settings.micro_batch):
+        give_back_freed_memory()
+        supervision.observer.note("memory is not ample: what is freed goes back to the system, and steps take a third longer")
+        supervision.record({"event": "memory", "step": 0, "problem": "not ample: freed memory goes back to the system"})

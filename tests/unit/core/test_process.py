@@ -8,8 +8,28 @@ import threading
 import time
 
 import numpy as np
+import pytest
 
 from luthier.core.process import NO_COST, Cost, Stopwatch, available_memory_bytes, stop_on_signals
+
+# Large pieces between small ones that stay: what is freed leaves gaps in a heap.
+GAPS = """
+import sys
+import numpy as np
+from luthier.core.process import give_back_freed_memory, keep_freed_memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+keep_freed_memory()
+if sys.argv[1] == "give back":
+    give_back_freed_memory()
+pairs = [(np.ones(2_500_000), np.ones(64)) for _ in range(10)]
+before = resident()
+small = [few for _, few in pairs]
+del pairs
+print(before - resident())
+"""
 
 
 def test_costs_add_up_and_peaks_do_not() -> None:
@@ -18,6 +38,16 @@ def test_costs_add_up_and_peaks_do_not() -> None:
     )
     assert total == Cost(cpu_seconds=4, wall_seconds=6, peak_memory_bytes=30)
     assert total + NO_COST == total
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is that of Linux")
+def test_freed_memory_is_kept_or_given_back() -> None:
+    released = {}
+    for how in ("keep", "give back"):
+        command = [sys.executable, "-c", GAPS, how]
+        released[how] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert released["keep"] < 20_000_000
+    assert released["give back"] > 180_000_000
 
 
 def test_a_stopwatch_counts_work_and_waiting_apart() -> None:

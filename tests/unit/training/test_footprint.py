@@ -213,10 +213,15 @@ def test_a_rung_begins_with_the_prediction_and_a_warning_where_memory_is_short(
     assert sum(event["parts"].values()) <= event["peak_bytes"]
     assert set(event["parts"]) == {"held", "copies", "gradients", "optimizer", "activations", "store"}
 
+    given_back: list[bool] = []
+    monkeypatch.setattr("luthier.training.settle.give_back_freed_memory", lambda: given_back.append(True))
     monkeypatch.setattr("luthier.training.footprint.room_bytes", lambda device, *, seats: 100_000)
     kept = Opening().settle(make_model(), rung, (part, part), settings, loss=cross_entropy, supervision=supervision)
     assert kept.micro_batch == 16
-    ((level, said),) = notes.said
+    (level, said), (_, sparing) = notes.said
     assert level == "warning"
     assert said.startswith("Micro-batch 16 needs about ")
-    assert np.isclose(events[-1]["room_bytes"], 100_000)
+    assert given_back
+    assert "memory is not ample" in sparing
+    assert np.isclose(events[-2]["room_bytes"], 100_000)
+    assert events[-1]["event"] == "memory"
