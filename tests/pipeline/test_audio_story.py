@@ -1,6 +1,8 @@
 """From a folder of recordings to a tuned model, by the same code as texts; and with a network of one's own."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +157,20 @@ def test_a_network_of_ones_own_brings_its_preprocessing(sounds: Path, tmp_path: 
     assert "sound_networks.frames:build_tiny_frame_net" in (run.model_path / "README.md").read_text()
     with pytest.raises(SpecError, match="brings its own preprocessing"):
         luthier.tune(sounds, backbone=backbone, model="wav2vec2", out=str(tmp_path / "other"), **SETTINGS)
+
+
+@pytest.mark.parametrize("method", ["gradual", "lora:2", "probe"])
+def test_other_methods_work_on_sound(method: str, sounds: Path, audio_model: Path, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "num_epochs": 1, "split": "60/20/20"}
+    run = luthier.tune(sounds / "test", model=str(audio_model), out=str(tmp_path / "run"), method=method, **settings)
+    assert run.metrics.n == 9
+    answers = luthier.load_model(run.folder).predict(sorted((sounds / "test").rglob("*.wav"))[:3])
+    assert set(answers) <= set(PITCHES)
+
+
+def test_recordings_are_checked_without_torch(sounds: Path) -> None:
+    code = "import sys; from luthier.cli.main import run; assert run(sys.argv[1:]) == 0; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code, "check", str(sounds)], check=True, capture_output=True)
 
 
 def losses(folder: Path) -> list[float]:
