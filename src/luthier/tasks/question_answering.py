@@ -24,7 +24,7 @@ from luthier.tasks.answers.label import groups_of
 from luthier.tasks.protocol import FIT, Baseline, TaskState
 from luthier.tasks.readings.text import cells
 from luthier.tasks.shown_spans import GIVEN, RIGHT, Piece, marked_text
-from luthier.tasks.sought import Found, answer_of, by_label, found_of
+from luthier.tasks.sought import Found, answer_of, by_label, found_of, refuse_rows
 from luthier.tasks.span_task import SpanTask
 
 if TYPE_CHECKING:
@@ -62,7 +62,12 @@ class Answer:
         return list(zip(cells(table, roles["text"]), cells(table, roles["text_pair"]), strict=True))
 
     def parts(self, rows: Sequence[Asked], state: TaskState) -> tuple[list[str], list[str]]:
-        """The contexts are searched; each stands behind its question."""
+        """The contexts are searched; each stands behind its question.
+
+        Raises:
+            DataError: a row is no pair.
+        """
+        refuse_rows(rows, lambda row: not isinstance(row, str) and len(row) == 2, "a question with its context", self.example)
         return [str(context) for _, context in rows], [str(question) for question, _ in rows]
 
     def marked(self, table: "pa.Table", roles: Mapping[str, str]) -> list[Marked]:

@@ -1,6 +1,6 @@
 """What is looked for in a text: the answer to a question, or labelled pieces. They share everything else (`span_task`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from luthier.core.decision import Decision
 from luthier.data.schema import Schema
 from luthier.data.spans import Marked, Span
+from luthier.errors import DataError
 from luthier.evaluation.records import Predictions
 from luthier.tasks.inputs import EMPTY
 from luthier.tasks.protocol import Baseline, TaskState
@@ -81,6 +82,14 @@ class Sought(Protocol):
         self, table: "pa.Table", decoded: Float[np.ndarray, "N K"], state: TaskState, roles: Mapping[str, str]
     ) -> Predictions:
         """As of `Task`."""
+
+
+def refuse_rows(rows: Sequence[Any], fits: Callable[[Any], bool], wanted: str, example: str) -> None:
+    """Raise DataError for rows, as they come from Python, of another form; names the first."""
+    for number, row in enumerate(rows):
+        if not fits(row):
+            shown = f"{row!r:.60}"
+            raise DataError(f"Row {number} is {shown}; each row is {wanted}.", remedy=f"model.predict([{example}])")
 
 
 def found_of(kept: Float[np.ndarray, " k"], text: str, label: str) -> list[Found]:

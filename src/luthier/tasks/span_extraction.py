@@ -24,7 +24,7 @@ from luthier.tasks.protocol import FIT, Baseline, TaskState
 from luthier.tasks.readings.text import cells
 from luthier.tasks.shown_spans import GIVEN, RIGHT, Piece, marked_text
 from luthier.tasks.slot_baselines import NOTHING, WORD_MODEL
-from luthier.tasks.sought import Found, answer_of, by_label
+from luthier.tasks.sought import Found, answer_of, by_label, refuse_rows
 from luthier.tasks.span_task import SpanTask, labels_in
 
 if TYPE_CHECKING:
@@ -60,7 +60,14 @@ class Slots:
         return list(zip(texts, cells(table, roles["text_pair"]), strict=True)) if "text_pair" in roles else texts
 
     def parts(self, rows: Sequence[Any], state: TaskState) -> tuple[list[str], list[str] | None]:
-        """The texts; one without a second text stands behind an empty one where the model was trained with two."""
+        """The texts; one without a second text stands behind an empty one where the model was trained with two.
+
+        Raises:
+            DataError: a row is neither a text nor a pair.
+        """
+        refuse_rows(
+            rows, lambda row: isinstance(row, str) or len(row) == 2, "a text, or one with what was asked for", self.example
+        )
         pairs = [(row, "") if isinstance(row, str) else (str(row[0]), str(row[1])) for row in rows]
         return [text for text, _ in pairs], [asked for _, asked in pairs] if state.values["reads_pair"] else None
 

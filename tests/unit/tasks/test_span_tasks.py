@@ -6,6 +6,7 @@ import pytest
 from luthier.data.dataset import Dataset
 from luthier.data.schema import Kind
 from luthier.data.spans import Span
+from luthier.errors import DataError
 from luthier.evaluation.baselines import chosen_rows
 from luthier.tasks import TASKS, choose_task
 from luthier.tasks.inputs import EMPTY
@@ -215,3 +216,13 @@ def test_long_texts_are_cut_far_from_what_is_marked() -> None:
         "«⟦both⟧»",
         "«⟦both»⟧",
     )
+
+
+def test_rows_of_another_form_are_refused_with_an_example() -> None:
+    dataset = questions()
+    state = TASKS["question-answering"].fit_state(dataset.table, dataset.schema)
+    with pytest.raises(DataError, match=r"Row 1 is 'Who\?'; each row is a question with its context") as caught:
+        TASKS["question-answering"].encode([("Who?", CONTEXT), "Who?"], None, state)
+    assert caught.value.remedy == 'model.predict([("Who wrote it?", "It was written by Ada.")])'
+    with pytest.raises(DataError, match="each row is a text, or one with what was asked for"):
+        TASKS["span-extraction"].encode([("a", "b", "c")], None, state)
