@@ -2,7 +2,7 @@
 
     python examples/questions_and_slots.py
 
-Both samples are small, so that this runs in a minute. Leave `method` out to let the ladder find what pays.
+Both samples are small, so that this runs in half a minute. Leave `method` out to let the ladder find what pays.
 """
 
 from pathlib import Path
@@ -15,14 +15,16 @@ CONTEXT = "Marsh End lighthouse was designed by Olga Tern and built of red brick
 
 def main() -> None:
     """From questions with answers, and requests with slots, to answers about new texts."""
-    run = luthier.tune(DATA / "boats.json", method="full", num_epochs=8, out="runs/slots-example", overwrite=True)
+    run = luthier.tune(DATA / "boats.json", method="top-blocks:2", num_epochs=5, out="runs/slots-example", overwrite=True)
     print(run.card)
     slots = luthier.load_model(run.model_path)
     for request in ("Could we come tomorrow at 8 pm? Ruth", "Thank you!"):
         (found,) = slots.predict([request])
         print(request, {slot: piece["text"] for slot, piece in found.items()})
 
-    run = luthier.tune(DATA / "lighthouses.json", method="full", num_epochs=8, out="runs/questions-example", overwrite=True)
+    run = luthier.tune(
+        DATA / "lighthouses.json", method="top-blocks:2", num_epochs=8, out="runs/questions-example", overwrite=True
+    )
     print(run.card)
     questions = luthier.load_model(run.model_path)
     for question in ("Who designed the lighthouse?", "What is the lighthouse built of?"):
