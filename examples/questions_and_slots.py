@@ -22,9 +22,8 @@ def main() -> None:
         (found,) = slots.predict([request])
         print(request, {slot: piece["text"] for slot, piece in found.items()})
 
-    run = luthier.tune(
-        DATA / "lighthouses.json", method="top-blocks:2", num_epochs=8, out="runs/questions-example", overwrite=True
-    )
+    settings = {"method": "top-blocks:2", "num_epochs": 16, "batch_size": 16}  # so few questions need many small steps
+    run = luthier.tune(DATA / "lighthouses.json", out="runs/questions-example", overwrite=True, **settings)
     print(run.card)
     questions = luthier.load_model(run.model_path)
     for question in ("Who designed the lighthouse?", "What is the lighthouse built of?"):
