@@ -1,5 +1,6 @@
 """Every measure keeps the contract that intervals and tests rely on. A new measure adds three lines here."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ from luthier.evaluation.bootstrap import score_of, unit_sums
 from luthier.evaluation.intervals import score
 from luthier.evaluation.label_sets import label_set_predictions
 from luthier.evaluation.measures import MEASURES
+from luthier.evaluation.measures.answer_text import ANSWERS
 from luthier.evaluation.numbers import number_predictions
-from luthier.evaluation.predictions import classification_predictions
+from luthier.evaluation.predictions import classification_predictions, with_ids
 from luthier.evaluation.records import IndexedMeasure, Predictions
 from luthier.evaluation.text_predictions import text_predictions
 
@@ -276,6 +278,73 @@ class TestWer(TextConformance):
 
 class TestCer(TextConformance):
     name = "cer"
+
+
+def answers_said(accepted: list[list[str]], answers: list[str]) -> Predictions:
+    columns = {
+        "target": pa.array([golds[0] for golds in accepted], pa.string()),
+        ANSWERS: pa.array(accepted, pa.list_(pa.string())),
+        "prediction": pa.array(answers, pa.string()),
+    }
+    return Predictions(table=with_ids([f"row {place}" for place in range(len(answers))], columns), answer_kind="answer")
+
+
+class AnswerConformance(MeasureConformance):
+    def made(self, num_rows: int, *, seed: int = 0) -> Predictions:
+        generator = np.random.default_rng(seed)
+        accepted = [[" ".join(generator.choice(LABELS, generator.integers(1, 4)))] for _ in range(num_rows)]
+        answers = [golds[0] if generator.random() < 0.5 else str(generator.choice(LABELS)) for golds in accepted]
+        return answers_said(accepted, answers)
+
+    def perfect(self, said: Predictions) -> Predictions:
+        accepted = said.table[ANSWERS].to_pylist()
+        return answers_said(accepted, [golds[0] for golds in accepted])
+
+
+class TestExactMatch(AnswerConformance):
+    name = "exact_match"
+
+
+class TestAnswerF1(AnswerConformance):
+    name = "answer_f1"
+
+
+def slots_said(targets: list[str], answers: list[str]) -> Predictions:
+    columns = {"target": pa.array(targets, pa.string()), "prediction": pa.array(answers, pa.string())}
+    table = with_ids([f"row {place}" for place in range(len(answers))], columns)
+    return Predictions(table=table, labels=tuple(LABELS), answer_kind="slots")
+
+
+class SlotConformance(MeasureConformance):
+    def made(self, num_rows: int, *, seed: int = 0) -> Predictions:
+        generator = np.random.default_rng(seed)
+
+        def slots(shift: int) -> str:
+            names = generator.choice(LABELS, generator.integers(0, 3), replace=False)
+            return json.dumps([{"slot": str(name), "start": shift, "end": shift + 3} for name in names])
+
+        targets = [slots(0) for _ in range(num_rows)]
+        return slots_said(targets, [target if generator.random() < 0.5 else slots(1) for target in targets])
+
+    def perfect(self, said: Predictions) -> Predictions:
+        targets = said.table["target"].to_pylist()
+        return slots_said(targets, targets)
+
+
+class TestSpanF1(SlotConformance):
+    name = "span_f1"
+
+
+class TestSpanPrecision(SlotConformance):
+    name = "span_precision"
+
+
+class TestSpanRecall(SlotConformance):
+    name = "span_recall"
+
+
+class TestSpanMacroF1(SlotConformance):
+    name = "span_macro_f1"
 
 
 class TestExpectedCalibrationError(MeasureConformance):
