@@ -59,6 +59,7 @@ def folds(out: Path, further: Sequence[str]) -> None:
             for name, part in (("train", train), ("test", test))
         ]
         scores = tune(folder / "run", *files, ["--target", "Churn", *further])
+        scores.setdefault("probe", scores["tuned"])  # the model kept is the probe
         for model, by_measure in scores.items():
             found.setdefault(model, []).append(by_measure["roc_auc"]["value"])
         print({model: round(values[-1], 4) for model, values in found.items()}, flush=True)

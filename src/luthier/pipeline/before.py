@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -105,7 +105,7 @@ def measure_frozen(
         trim(settings.root, limit_bytes=STORE_LIMIT_BYTES)
     if features.reused:
         observer.note("the model's features of these rows were found on disk")
-    return features, decision
+    return replace(features, cost=features.cost + chosen.made_cost), decision
 
 
 def measure_probe(spec: TuneSpec, chosen: Chosen, features: Features) -> Probe:

@@ -12,6 +12,7 @@ from jaxtyping import Int
 
 from luthier.core.decision import Decision
 from luthier.core.names import count_of
+from luthier.core.process import NO_COST, Cost
 from luthier.core.progress import Observer
 from luthier.core.seat import Seat, taken_seat
 from luthier.data.dataset import EXAMPLE_ID, PARTS, Dataset
@@ -62,6 +63,7 @@ class Chosen:
         inputs: Encoded inputs.
         targets: Of the units; label indices, -1 for labels that train does not have, or whatever the task trains on.
         threads: Of this machine; its processes share them.
+        made_cost: Of making the pre-trained network, where it is made in the run.
         weights_key: What features computed by this backbone are found again by.
     """
 
@@ -80,6 +82,7 @@ class Chosen:
     threads: int
     weights_key: str
     decisions: Sequence[Decision[Any]]
+    made_cost: Cost = NO_COST
 
     def units(self, part: str) -> Int[np.ndarray, " u"]:
         """The encoded inputs of a part, row by row."""
@@ -119,16 +122,14 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         found = _find(spec, prepared, rows, backbone, train=parts["train"], state=state)
     decisions = [*found.source.decisions, device, precision, threads, *state.decisions]
     decisions += [*found.decisions, *_seats_decision(seat)]
-    for made in decisions:
-        observer.decided(made)
+    _tell(observer, decisions)
     loaded, shortened = _load(spec.model, found, backbone, device=device.value)
     targets = task.targets(table, state, schema.roles, found.inputs)
     _tell_unknown(task, table, units_of(found.inputs, parts["train"]), found.inputs, targets, observer=observer)
     known = targets[units_of(found.inputs, parts["train"])]
     balance = describe_balance(spec.training, known, state.labels) if task.has_classes else []
     last = [*shortened, *_head_decision(spec.model.head, loaded.width), *balance]
-    for made in last:
-        observer.decided(made)
+    _tell(observer, last)
     return Chosen(
         task=task,
         source=found.source,
@@ -145,7 +146,13 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         threads=threads.value,
         weights_key=_weights_key(found.source, backbone, shortened),
         decisions=[*decisions, *last],
+        made_cost=found.cost,
     )
+
+
+def _tell(observer: Observer, decisions: Sequence[Decision[Any]]) -> None:
+    for made in decisions:
+        observer.decided(made)
 
 
 def _find(

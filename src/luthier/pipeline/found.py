@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from luthier.core.decision import Decision
+from luthier.core.process import NO_COST, Cost
 from luthier.core.progress import Observer
 from luthier.models.processors import Processor
 from luthier.models.source import PretrainedFolder
@@ -13,12 +14,17 @@ from luthier.tasks.inputs import Inputs
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A pre-trained model, how it reads rows, all rows as it reads them, and what was decided on the way."""
+    """A pre-trained model, how it reads rows, all rows as it reads them, and what was decided on the way.
+
+    Attributes:
+        cost: Of making it, where it is made in the run (whenever that was: it is paid for once); nothing else.
+    """
 
     source: PretrainedFolder
     processor: Processor
     inputs: Inputs
     decisions: Sequence[Decision[Any]] = field(default=())
+    cost: Cost = NO_COST
 
 
 @dataclass(frozen=True, kw_only=True)

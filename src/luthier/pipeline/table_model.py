@@ -18,7 +18,7 @@ from jaxtyping import Int
 from luthier.core.decision import Decision
 from luthier.core.environment import cache_folder
 from luthier.core.names import count_of
-from luthier.core.process import Stopwatch
+from luthier.core.process import Cost, Stopwatch
 from luthier.core.records import from_plain, to_json
 from luthier.core.seeding import seed_for
 from luthier.core.storage import atomic_folder, read_json, taking_turns, write_json
@@ -50,13 +50,13 @@ if TYPE_CHECKING:
 
 MADE = "columns"  # what `--model` calls the network that is made in the run
 RECORD = "pretraining.json"
-METHOD_VERSION = 1  # of the pre-training: another one is never found under the same digest
+METHOD_VERSION = 2  # of the pre-training: another one is never found under the same digest
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Made:
     result: Pretrained
-    seconds: float
+    cost: Cost
     schema_version: int = 1
 
 
@@ -94,8 +94,8 @@ def find_table_model(
     processor, decisions = _with_text_model(spec, TableProcessor(content), learnt, near=prepared.root, at=at)
     inputs = TableInputs.build(processor.encode(table_of(rows)), processor.content)
     decisions = [_columns_decision(processor.content), *decisions]
-    source, decision = _made(spec.model.table, processor, inputs, train, hidden=hidden, seed=spec.training.seed, at=at)
-    return Found(source=source, processor=processor, inputs=inputs, decisions=[*decisions, decision])
+    source, decision, cost = _made(spec.model.table, processor, inputs, train, hidden=hidden, seed=spec.training.seed, at=at)
+    return Found(source=source, processor=processor, inputs=inputs, decisions=[*decisions, decision], cost=cost)
 
 
 def precision_of_tables(asked: str) -> Decision[str]:
@@ -200,8 +200,8 @@ def _made(
     hidden: "pa.Table",
     seed: int,
     at: Workplace,
-) -> tuple[PretrainedFolder, Decision[Any]]:
-    """The pre-trained network, made now or found in the cache; and what is to be said of it."""
+) -> tuple[PretrainedFolder, Decision[Any], Cost]:
+    """The pre-trained network, made now or found in the cache; what is to be said of it, and what making it cost."""
     content = processor.content
     learnt = inputs.of(train)
     if hidden.num_rows:
@@ -227,7 +227,8 @@ def _made(
     if made.result.epochs == 0:
         origin = f"made in this run: a transformer of {shape.blocks} blocks with random weights, not pre-trained"
     source = _source(folder, name=MADE, decisions=(), origin=origin)
-    return source, _pretraining_decision(made, hidden.num_rows, was_there=was_there, weights=source.weights_sha256)
+    decision = _pretraining_decision(made, hidden.num_rows, was_there=was_there, weights=source.weights_sha256)
+    return source, decision, made.cost
 
 
 def _make(
@@ -246,7 +247,7 @@ def _make(
     with atomic_folder(folder) as temporary:
         save_own(wrap_table_network(network), temporary)
         TableProcessor(processor.content).save(temporary)
-        write_json(temporary / RECORD, _Made(result=result, seconds=watch.read().wall_seconds))
+        write_json(temporary / RECORD, _Made(result=result, cost=watch.read()))
 
 
 def _digest(
@@ -273,7 +274,11 @@ def _pretraining_decision(made: _Made, hidden: int, *, was_there: bool, weights:
         why = "as asked: the network starts from random weights"
     else:
         extra = f", {count_of(hidden, 'row')} without an answer among them" if hidden else ""
-        found = f"found in the cache; it took {format_seconds(made.seconds)}" if was_there else format_seconds(made.seconds)
+        found = (
+            f"found in the cache; it took {format_seconds(made.cost.wall_seconds)}"
+            if was_there
+            else format_seconds(made.cost.wall_seconds)
+        )
         why = (
             f"on {count_of(result.rows, 'row')} of train{extra} ({found}): of what hidden cells leave open, the other cells of "
             f"the row tell {result.explained:.0%} (rows held out)"
@@ -283,7 +288,7 @@ def _pretraining_decision(made: _Made, hidden: int, *, was_there: bool, weights:
         "explained": round(result.explained, 4),
         "rows": result.rows,
         "held_out": result.held_out,
-        "seconds": round(made.seconds, 2),
+        "seconds": round(made.cost.wall_seconds, 2),
         "weights_sha256": weights,
     }
     return Decision(
