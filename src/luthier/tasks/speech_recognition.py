@@ -42,7 +42,7 @@ from luthier.tasks.protocol import (
     TaskState,
 )
 from luthier.tasks.readings.audio import AUDIO
-from luthier.tasks.row_task import NO_SCRATCH
+from luthier.tasks.row_task import NO_SCRATCH, shown_rows
 from luthier.tasks.transcripts import IGNORED, best_path, characters_of, frames_needed, joined, places_of, spoken, text_of
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class SpeechRecognition:
     name: str = "speech-recognition"
     modality: Modality = "audio"
     roles: tuple[str, ...] = ("audio", "target")
+    optional_roles: Sequence[str] = ()
+    reads_windows: bool = False
     measures: Sequence[str] = ("wer", "cer")
     primary_measure: str = "wer"
     probe: ProbeLoss | None = None
@@ -189,6 +191,14 @@ class SpeechRecognition:
     ) -> Mapping[str, Sequence[Any]]:
         """`prediction`."""
         return {"prediction": self._texts(decoded, state)}
+
+    def show(self, rows: Sequence[Any], said: Sequence[Mapping[str, Any] | None]) -> list[str]:
+        """The paths: what a report shows of recordings is drawn from their files."""
+        return shown_rows(rows)
+
+    def answers(self, decoded: Float[np.ndarray, "N K"], rows: Sequence[Any], state: TaskState) -> list[Any]:
+        """What was heard."""
+        return list(self._texts(decoded, state))
 
     def predictions(
         self, table: "pa.Table", decoded: Float[np.ndarray, "N K"], state: TaskState, roles: Mapping[str, str]

@@ -242,6 +242,11 @@ class TaskConformance:
             columns = self.task.columns(merged, rows, state, probs=probs)
             assert columns
             assert all(len(values) == dataset.table.num_rows for values in columns.values())
+        assert len(self.task.answers(merged, rows, state)) == dataset.table.num_rows
+        said = predictions.table.to_pylist()
+        assert all(isinstance(text, str) for text in self.task.show(rows, [None, *said[1:]]))
+        assert not set(self.task.optional_roles) & set(self.task.roles)
+        assert isinstance(self.task.reads_windows, bool)
 
     def test_its_baselines_can_be_scored(self, tmp_path: Path) -> None:
         """Each baseline learns from train what predictions can be made of; `majority` looks at answers only."""
