@@ -22,6 +22,7 @@ class LoudText:
     """A text whose exclamation marks stand apart."""
 
     modality: Modality = "text"
+    noun: str = "text"
     roles: tuple[str, ...] = ("text",)
     example = '"help!"'
     classic = "none"
