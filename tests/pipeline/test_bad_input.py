@@ -156,7 +156,7 @@ def test_misspelt_keys_and_wrong_values_of_a_spec_come_together(told, tmp_path: 
         (("--schedule", "linaer"), "Did you mean 'linear'?"),
         (("--head-width", "64"), "--head-width 64 would change nothing: a head of one layer has no hidden layers"),
         (("--cutmix", "1"), "CutMix pastes a piece of one picture into another, and the data are text"),
-        (("--loss", "focall"), "--loss is 'focall'; expected cross-entropy or focal"),
+        (("--loss", "focall"), "--loss is 'focall'; expected auto, cross-entropy or focal"),
         (("--loss", "focal:-1"), "The loss focal takes a gamma of 0 or more; found '-1'"),
         (("--class-weights", "balanced", "--sampling", "balanced"), "both undo imbalance"),
         (("--head-pooling", "maen"), "--head-pooling is 'maen'; expected auto, mean"),

@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from luthier.core.rows import by_slices
 from luthier.evaluation.per_class import class_scores
 from luthier.evaluation.predictions import write_predictions
 from luthier.evaluation.records import Predictions
@@ -69,14 +68,19 @@ def evaluate(model: TunedModel, num_rows: int, folder: Path) -> int:
     state, task = TaskState(task="text-classification", labels=labels), TASKS["text-classification"]
     targets = np.arange(num_rows) % len(labels)
     inputs = family_inputs("bert", num_rows=num_rows, seed=0)
-    part = TrainingRows(inputs=inputs, rows=np.arange(num_rows), targets=targets)
+    part = TrainingRows(
+        inputs=inputs,
+        rows=np.arange(num_rows),
+        targets=targets,
+        decode=lambda outputs, units: task.decode(outputs, inputs, units),
+    )
     names = pa.array(labels)
     table = pa.table({"example_id": [f"rows:{row}" for row in range(num_rows)], "target": names.take(pa.array(targets))})
 
     def predictions() -> tuple[np.ndarray, Predictions]:
-        outputs = predict_rows(model, part, SHORT_FIT)
-        assert outputs is not None
-        return outputs, task.predictions(table, by_slices(task.decode, outputs), state, {"target": "target"})
+        decoded = predict_rows(model, part, SHORT_FIT)
+        assert decoded is not None
+        return decoded, task.predictions(table, decoded, state, {"target": "target"})
 
     outputs, said = predictions()
     best = Best(step=1, scores=scores_of(said, task.measures), outputs=outputs, weights={})
