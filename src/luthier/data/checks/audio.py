@@ -10,10 +10,11 @@ import numpy as np
 from luthier.core.names import count_of
 from luthier.core.sound import FAULTS, SoundHeader, inspect_header, soundfile
 from luthier.data.checks.check import Check
-from luthier.data.dataset import Dataset, Rows
-from luthier.data.findings import Action, Finding
+from luthier.data.checks.unusable_files import FileCheck, FileState
+from luthier.data.dataset import Dataset
+from luthier.data.findings import Finding
 from luthier.data.keys import missing_cells
-from luthier.data.wording import name_rows, share_of
+from luthier.data.wording import name_rows
 
 NAME = "audio"
 SILENT_PEAK = 10 ** (-70 / 20)  # 70 dB below full scale: below the noise of 12 bits
@@ -22,14 +23,19 @@ SHORT_SECONDS = 0.05
 BLOCK_FRAMES = 1 << 18
 _THREADS = 4
 
-# State of a recording -> (words, severity, left out of train and validation)
-STATES = {
-    **{state: (words, "warning", True) for state, words in FAULTS.items()},
-    "damaged": ("damaged: they cannot be decoded to their end", "warning", True),
-    "silent": ("silent from beginning to end (nothing above -70 dB)", "warning", True),
-    "clipped": ("clipped: too loud for the recorder, flat at full scale", "info", False),
-    "short": (f"shorter than {SHORT_SECONDS * 1000:g} ms", "info", False),
-}
+FILES = FileCheck(
+    name=NAME,
+    noun="recording",
+    flag="--audio",
+    look="listen to these files",
+    states={
+        **{state: FileState(words=words, is_unusable=True) for state, words in FAULTS.items()},
+        "damaged": FileState(words="damaged: they cannot be decoded to their end", is_unusable=True),
+        "silent": FileState(words="silent from beginning to end (nothing above -70 dB)", is_unusable=True),
+        "clipped": FileState(words="clipped: too loud for the recorder, flat at full scale", is_unusable=False),
+        "short": FileState(words=f"shorter than {SHORT_SECONDS * 1000:g} ms", is_unusable=False),
+    },
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +43,7 @@ class Heard:
     """What was found out about one file.
 
     Attributes:
-        states: Keys of `STATES`; the first is the worst.
+        states: Of `FILES.states`; the first is the worst.
         header: None if it could not be read.
     """
 
@@ -52,10 +58,10 @@ def check_audio(dataset: Dataset, features: np.ndarray | None = None) -> list[Fi
     heard = dict(zip(present.tolist(), inspect_recordings(column.take(present).to_pylist()), strict=True))
     findings = []
     for part, rows in dataset.parts.items():
-        for state in STATES:
+        for state in FILES.states:
             found = np.array([row for row in rows.tolist() if row in heard and state in heard[row].states], dtype=np.int64)
             if len(found):
-                findings.append(_finding(dataset, part, state=state, rows=found))
+                findings.append(FILES.finding(dataset, part, state=state, rows=found))
     headers = {row: one.header for row, one in heard.items() if one.header is not None}
     return [*findings, *_formats(dataset, headers)]
 
@@ -97,39 +103,6 @@ def _clipped_runs(levels: np.ndarray) -> int:
     changes = np.diff(full, axis=0)
     lengths = np.flatnonzero(changes.T.reshape(-1) == -1) - np.flatnonzero(changes.T.reshape(-1) == 1)
     return int((lengths >= CLIPPED_RUN).sum())
-
-
-def _finding(dataset: Dataset, part: str, *, state: str, rows: Rows) -> Finding:
-    words, severity, unusable = STATES[state]
-    whole = len(dataset.parts[part])
-    noun = "recordings" if part == "all" else f"{part} recordings"
-    if unusable and len(rows) == whole:
-        return Finding(
-            check=NAME,
-            severity="error",
-            problem=f"All {count_of(whole, 'recording')} of {dataset.name} ({part}) are {words}. {name_rows(dataset, rows)}",
-            remedy="check the paths in the column named by --audio; they are read from the folder of the table",
-            count=whole,
-            rows=rows,
-            part=part,
-        )
-    dropped = unusable and part != "test"
-    remedy = "nothing to do: they are left out" if dropped else "listen to these files"
-    if unusable and part == "test":
-        remedy = "replace these files, or remove them from the test part; they cannot be scored"
-    return Finding(
-        check=NAME,
-        severity="warning" if severity == "warning" else "info",
-        problem=f"{share_of(len(rows), whole, noun=noun)} {'is' if len(rows) == 1 else 'are'} {words}. "
-        f"{name_rows(dataset, rows)}",
-        remedy=remedy,
-        count=len(rows),
-        rows=rows,
-        part=part,
-        action=Action(kind="drop_rows", rows=rows) if dropped else None,
-        by_default=dropped,
-        evidence={"state": state} | ({"excluded_from_scoring": True} if unusable and part == "test" else {}),
-    )
 
 
 def _formats(dataset: Dataset, headers: dict[int, SoundHeader]) -> list[Finding]:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from luthier.core.names import count_of
 from luthier.data.checks.check import Check
-from luthier.data.dataset import Dataset, Rows
-from luthier.data.findings import Action, Finding
+from luthier.data.checks.unusable_files import FileCheck, FileState
+from luthier.data.dataset import Dataset
+from luthier.data.findings import Finding
 from luthier.data.keys import missing_cells
-from luthier.data.wording import name_rows, share_of
 from luthier.errors import MissingExtraError
 
 NAME = "images"
@@ -20,16 +19,21 @@ MIN_SIDE = 8
 _THREADS = 4
 _PLACEHOLDER = re.compile(r"not[-_ ]?found|no[-_ ]?image|placeholder|unavailable", re.IGNORECASE)
 
-# State of a picture -> (words, severity, left out of train and validation)
-STATES = {
-    "missing": ("not there", "warning", True),
-    "unreadable": ("not readable as pictures", "warning", True),
-    "truncated": ("cut off before their end", "warning", True),
-    "huge": (f"larger than {MAX_PIXELS / 1e6:.0f} megapixels", "warning", True),
-    "placeholder": ("placeholders by their names", "warning", True),
-    "animated": ("animations, of which only the first frame is used", "info", False),
-    "tiny": (f"under {MIN_SIDE} pixels high or wide", "info", False),
-}
+FILES = FileCheck(
+    name=NAME,
+    noun="picture",
+    flag="--image",
+    look="look at these files",
+    states={
+        "missing": FileState(words="not there", is_unusable=True),
+        "unreadable": FileState(words="not readable as pictures", is_unusable=True),
+        "truncated": FileState(words="cut off before the end", is_unusable=True),
+        "huge": FileState(words=f"larger than {MAX_PIXELS / 1e6:.0f} megapixels", is_unusable=True),
+        "placeholder": FileState(words="named like placeholders", is_unusable=True, is_scored=True),
+        "animated": FileState(words="animated: only the first frame is used", is_unusable=False),
+        "tiny": FileState(words=f"under {MIN_SIDE} pixels high or wide", is_unusable=False),
+    },
+)
 
 
 def check_images(dataset: Dataset, features: np.ndarray | None = None) -> list[Finding]:
@@ -41,15 +45,15 @@ def check_images(dataset: Dataset, features: np.ndarray | None = None) -> list[F
     states[present] = inspect_images(paths)
     findings = []
     for part, rows in dataset.parts.items():
-        for state in STATES:
+        for state in FILES.states:
             found = rows[states[rows] == state]
             if len(found):
-                findings.append(_finding(dataset, part, state=state, rows=found))
+                findings.append(FILES.finding(dataset, part, state=state, rows=found))
     return findings
 
 
 def inspect_images(paths: list[str]) -> list[str]:
-    """The state of each picture, a key of `STATES`; '' where nothing is wrong.
+    """The state of each picture, one of `FILES.states`; '' where nothing is wrong.
 
     Raises:
         MissingExtraError: Pillow is not installed.
@@ -97,39 +101,6 @@ def _judge_header(image: object, path: str) -> str:
     if getattr(image, "is_animated", False):
         return "animated"
     return "tiny" if min(width, height) < MIN_SIDE else ""
-
-
-def _finding(dataset: Dataset, part: str, *, state: str, rows: Rows) -> Finding:
-    words, severity, unusable = STATES[state]
-    whole = len(dataset.parts[part])
-    noun = "pictures" if part == "all" else f"{part} pictures"
-    if unusable and len(rows) == whole:
-        return Finding(
-            check=NAME,
-            severity="error",
-            problem=f"All {count_of(whole, 'picture')} of {dataset.name} ({part}) are {words}. {name_rows(dataset, rows)}",
-            remedy="check the paths in the column named by --image; they are read from the folder of the table",
-            count=whole,
-            rows=rows,
-            part=part,
-        )
-    dropped = unusable and part != "test"
-    remedy = "nothing to do: they are left out" if dropped else "look at these files"
-    if unusable and part == "test":
-        remedy = "replace these files, or remove them from the test part; they cannot be scored"
-    return Finding(
-        check=NAME,
-        severity="warning" if severity == "warning" else "info",
-        problem=f"{share_of(len(rows), whole, noun=noun)} are {words}. {name_rows(dataset, rows)}",
-        remedy=remedy,
-        count=len(rows),
-        rows=rows,
-        part=part,
-        action=Action(kind="drop_rows", rows=rows) if dropped else None,
-        by_default=dropped,
-        evidence={"state": state}
-        | ({"excluded_from_scoring": True} if unusable and part == "test" and state != "placeholder" else {}),
-    )
 
 
 CHECK = Check(name=NAME, about="Unreadable, truncated, huge and placeholder pictures", find=check_images, roles=("image",))

@@ -17,9 +17,7 @@ from luthier.training.step import Stepper
 STEPS = 80
 RATES = (1.0, 3.0, 10.0, 0.3)  # times the method's own
 LEARNT = 0.2  # of the loss at the start
-LEARNT_SLOWLY = (
-    0.5  # where nothing is known of that loss: sums over alignments (CTC) fall to a plateau first, and stay there long
-)
+LEARNT_SLOWLY = 0.5  # where a model first learns to say nothing: sums over alignments (CTC) stay long on that plateau
 NEGLIGIBLE = 0.1  # of the loss of a model that says the same about every row: nothing is left to be learnt
 
 
@@ -28,7 +26,7 @@ def check_overfitting(subject: Subject) -> Checked:
     few = subject.some_rows(FEW_ROWS, purpose="overfit")
     start = copies(subject.trainable)
     first, floor = _loss_of(subject, few), NEGLIGIBLE * _loss_of_nothing(subject, few)
-    wanted, lowest = max((LEARNT_SLOWLY if subject.start is None else LEARNT) * first, floor), first
+    wanted, lowest = max((LEARNT_SLOWLY if math.isfinite(subject.settings.silence) else LEARNT) * first, floor), first
     for factor in RATES:
         restore(subject.trainable, start)
         losses = _overfit(subject, few, factor=factor, wanted=wanted)
