@@ -263,6 +263,11 @@ def _loss_bar(measured: Measured, on: str, off: str, blocks: int) -> Bar:
 
 def rows(measured: Measured) -> list[Row]:
     """One row a case."""
+    return rows_of(measured, score="accuracy")
+
+
+def rows_of(measured: Measured, *, score: str) -> list[Row]:
+    """One row a case: what it cost, and what it scored."""
     return [
         cost_row(
             name,
@@ -271,8 +276,8 @@ def rows(measured: Measured) -> list[Row]:
                 "process CPU s": process_seconds(measured, name),
                 "work CPU s": work_seconds(measured, name),
                 "loop CPU s": median_of(items, "phases_cpu.train"),
-                "validation": f"{median_of(items, 'validation_accuracy'):.2%}",
-                "test": f"{median_of(items, 'test_accuracy'):.2%}",
+                "validation": f"{median_of(items, f'validation_{score}'):.2%}",
+                "test": f"{median_of(items, f'test_{score}'):.2%}",
             },
         )
         for name, items in measured.items()

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from banking77 import minilm_folder
-from frozen_prefix import RECIPE, SAME_LOSS, fit_settings, process_seconds, seconds_of, times, work_seconds
+from frozen_prefix import RECIPE, SAME_LOSS, fit_settings, process_seconds, rows_of, seconds_of, times, work_seconds
 from measuring import Phases, median_of, scratch_folder, shared_folder
-from results import Bar, Benchmark, Case, Measured, Row, at_least, at_most, cost_row
+from results import Bar, Benchmark, Case, Measured, Row, at_least, at_most
 from runner import main
+from trainer_peer import training_arguments
 
 MAX_LENGTH = 128
 PARTS = {"train": "train.tsv", "validation": "devel.tsv", "test": "test.tsv"}
@@ -52,7 +53,6 @@ def run_trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
         AutoTokenizer,
         DataCollatorForTokenClassification,
         Trainer,
-        TrainingArguments,
         set_seed,
     )
 
@@ -69,20 +69,7 @@ def run_trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
     model.bert.encoder.layer[: settings["frozen_blocks"]].requires_grad_(False)
     trainer = Trainer(
         model=model,
-        args=TrainingArguments(
-            output_dir=str(scratch_folder() / "trainer"),
-            num_train_epochs=settings["epochs"],
-            per_device_train_batch_size=settings["batch_size"],
-            learning_rate=settings["learning_rate"],
-            warmup_steps=settings["warmup_fraction"],
-            weight_decay=settings["weight_decay"],
-            seed=settings["seed"],
-            save_strategy="no",
-            report_to="none",
-            use_cpu=True,
-            dataloader_pin_memory=False,
-            disable_tqdm=True,
-        ),
+        args=training_arguments(settings),
         train_dataset=encoded["train"],
         data_collator=DataCollatorForTokenClassification(tokenizer),
     )
@@ -269,20 +256,7 @@ def _same_losses(measured: Measured) -> Bar:
 
 def rows(measured: Measured) -> list[Row]:
     """One row a case."""
-    return [
-        cost_row(
-            name,
-            items,
-            **{
-                "process CPU s": process_seconds(measured, name),
-                "work CPU s": work_seconds(measured, name),
-                "loop CPU s": median_of(items, "phases_cpu.train"),
-                "validation": f"{median_of(items, 'validation_f1'):.2%}",
-                "test": f"{median_of(items, 'test_f1'):.2%}",
-            },
-        )
-        for name, items in measured.items()
-    ]
+    return rows_of(measured, score="f1")
 
 
 BENCHMARK = Benchmark(

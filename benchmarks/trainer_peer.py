@@ -20,7 +20,7 @@ def run_trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     phases = Phases()
     import torch
-    from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments, set_seed
+    from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, set_seed
 
     if settings.get("adapter_rank"):
         import peft  # noqa: F401  so that it counts as an import
@@ -35,20 +35,7 @@ def run_trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
         _add_adapter(model, first=settings["frozen_blocks"], rank=settings["adapter_rank"])
     trainer = Trainer(
         model=model,
-        args=TrainingArguments(
-            output_dir=str(scratch_folder() / "trainer"),
-            num_train_epochs=settings["epochs"],
-            per_device_train_batch_size=settings["batch_size"],
-            learning_rate=settings["learning_rate"],
-            warmup_steps=settings["warmup_fraction"],
-            weight_decay=settings["weight_decay"],
-            seed=settings["seed"],
-            save_strategy="no",
-            report_to="none",
-            use_cpu=True,
-            dataloader_pin_memory=False,
-            disable_tqdm=True,
-        ),
+        args=training_arguments(settings),
         train_dataset=encoded["train"],
         data_collator=DataCollatorWithPadding(tokenizer),
     )
@@ -66,6 +53,26 @@ def run_trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
         "test_right": right["test"],
         **phases.found(),
     }
+
+
+def training_arguments(settings: Mapping[str, Any]) -> Any:
+    """Trainer's arguments for a recipe: nothing is saved, reported or scored while it trains."""
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
+        output_dir=str(scratch_folder() / "trainer"),
+        num_train_epochs=settings["epochs"],
+        per_device_train_batch_size=settings["batch_size"],
+        learning_rate=settings["learning_rate"],
+        warmup_steps=settings["warmup_fraction"],
+        weight_decay=settings["weight_decay"],
+        seed=settings["seed"],
+        save_strategy="no",
+        report_to="none",
+        use_cpu=True,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+    )
 
 
 def _add_adapter(model: Any, *, first: int, rank: int) -> None:
