@@ -30,6 +30,21 @@ def test_a_table_becomes_a_model_that_beats_chance(text_run: Run) -> None:
     assert text_run.metrics.n == 30
 
 
+def test_rows_of_validation_with_a_label_that_train_never_saw_choose_no_probe(text_model: Path, tmp_path: Path) -> None:
+    """They cannot be answered rightly, so the probe's penalty is chosen without them; they count as wrong all the same."""
+    rows = make_texts(60, seed=0)
+    strange = [(f"nobody has ever said number {number}", "unheard of") for number in range(5)]
+    parts = {"train": rows[:40], "validation": [*rows[40:50], *strange], "test": rows[50:]}
+    for name, part in parts.items():
+        write_csv(tmp_path / f"{name}.csv", part)
+    given = {name: str(tmp_path / f"{name}.csv") for name in parts}
+    run = luthier.tune(
+        (), **given, target="topic", model=str(text_model), method="probe", out=str(tmp_path / "run"), **TEXT_RUN
+    )
+    assert run.metrics.n == 10
+    assert 0 < run.metrics.validation["probe"] <= 10 / 15
+
+
 def test_every_choice_is_written_down_with_its_reason(text_run: Run) -> None:
     decisions = decisions_of(text_run)
     assert {"target", "text", "task", "split", "name", "device", "precision", "threads", "max_length", "method"} <= set(
