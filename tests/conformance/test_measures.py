@@ -280,6 +280,26 @@ class TestCer(TextConformance):
     name = "cer"
 
 
+class TestBleu(TextConformance):
+    name = "bleu"
+
+
+class TestChrf(TextConformance):
+    name = "chrf"
+
+
+class TestRouge1(TextConformance):
+    name = "rouge_1"
+
+
+class TestRouge2(TextConformance):
+    name = "rouge_2"
+
+
+class TestRougeL(TextConformance):
+    name = "rouge_l"
+
+
 def answers_said(accepted: list[list[str]], answers: list[str]) -> Predictions:
     columns = {
         "target": pa.array([golds[0] for golds in accepted], pa.string()),

@@ -8,6 +8,7 @@ _SHARES = {
     "accuracy", "top_3_accuracy", "macro_f1", "macro_precision", "macro_recall", "weighted_f1", "micro_f1", "micro_precision",
     "micro_recall", "subset_accuracy", "mean_average_precision", "entity_f1", "entity_precision", "entity_recall",
     "token_accuracy", "answer_f1", "exact_match", "span_f1", "span_precision", "span_recall", "span_macro_f1", "wer", "cer",
+    "bleu", "chrf", "rouge_1", "rouge_2", "rouge_l",
 }  # fmt: skip
 _TITLES = {
     "top_3_accuracy": "top-3 accuracy",
@@ -24,6 +25,11 @@ _TITLES = {
     "span_f1": "span F1",
     "span_macro_f1": "span macro F1",
     "mcc": "MCC",
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "rouge_1": "ROUGE-1",
+    "rouge_2": "ROUGE-2",
+    "rouge_l": "ROUGE-L",
     "wer": "word error rate",
     "cer": "character error rate",
     "brier": "Brier score",

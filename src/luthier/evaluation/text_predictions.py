@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from luthier.errors import DataError
+from luthier.evaluation.measures.answer_text import ANSWERS
 from luthier.evaluation.predictions import refuse_repeated_ids, with_ids
 from luthier.evaluation.records import Predictions
 
@@ -16,6 +17,7 @@ def text_predictions(
     predictions: Sequence[str],
     answer_kind: str = "text",
     groups: Sequence[str | None] | None = None,
+    accepted: Sequence[Sequence[str]] | None = None,
 ) -> Predictions:
     """A table of texts.
 
@@ -25,6 +27,7 @@ def text_predictions(
         predictions: What a model gave.
         answer_kind: What the task calls such answers.
         groups: What is resampled together; a missing group (and `None` for all) means that the row stands for itself.
+        accepted: All right texts of each example, where there may be several; they become the column `answers`.
 
     Raises:
         DataError: the lengths differ, or an id occurs twice.
@@ -41,4 +44,6 @@ def text_predictions(
         )
     refuse_repeated_ids(example_ids)
     columns = {"target": pa.array(targets, pa.string()), "prediction": pa.array(predictions, pa.string())}
+    if accepted is not None:
+        columns[ANSWERS] = pa.array(accepted, pa.list_(pa.string()))
     return Predictions(table=with_ids(example_ids, columns, groups=groups), answer_kind=answer_kind)

@@ -58,6 +58,11 @@ MEANINGS = {
     "span_precision": "of the pieces named, the share that is right",
     "span_recall": "of the pieces to be found, the share that is found whole",
     "span_macro_f1": "the same for each name by itself, then the mean",
+    "chrf": "how many groups of one to six characters the texts share with the right ones; 1 is perfect",
+    "bleu": "how many groups of one to four words stand in the right texts, less what is too short; 1 is perfect",
+    "rouge_1": "how many words the texts share with a right one; 1 is perfect",
+    "rouge_2": "how many pairs of words they share; 1 is perfect",
+    "rouge_l": "how many words they share in the same order; 1 is perfect",
     "mcc": "agreement beyond chance; 1 is perfect, 0 is guessing",
 }
 NOUNS = {
