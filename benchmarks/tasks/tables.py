@@ -2,6 +2,7 @@
 
     python benchmarks/tasks/tables.py folds OUT             mean area under the ROC curve over five folds
     python benchmarks/tasks/tables.py in-order OUT          price direction of elec2, the last fifth held out
+    python benchmarks/tasks/tables.py in-order-lagged OUT   the same with two more columns: the last answer, its mean over a day
 
 Further arguments go to `luthier tune` as they are. Each fold is a whole run: validation is cut from its training part.
 """
@@ -67,28 +68,39 @@ def folds(out: Path, further: Sequence[str]) -> None:
         print(f"{model}: mean {np.mean(values):.4f}, from {min(values):.4f} to {max(values):.4f} over {len(values)} folds")
 
 
-def in_order(out: Path, further: Sequence[str]) -> None:
-    """The last fifth of elec2 held out, the tenth before it to validate; and what yesterday's answer would have scored."""
+def in_order(out: Path, further: Sequence[str], *, lagged: bool) -> None:
+    """The last fifth of elec2 held out, the tenth before it to validate; rows stand in order of time."""
     header, rows = read(DATA / "elec2" / "data.csv")
-    cuts = [0, int(0.7 * len(rows)), int(0.8 * len(rows)), len(rows)]
-    names = ("train", "validation", "test")
-    files = [write(out / f"{name}.csv", header, rows[cuts[place] : cuts[place + 1]]) for place, name in enumerate(names)]
-    target = header.index("class")
-    answers = np.array([row[target] for row in rows])
-    scores = tune(out / "run", files[0], files[2], ["--validation", str(files[1]), "--target", "class", *further])
+    if lagged:
+        header, rows = [*header, "last_class", "day_mean"], with_lags(rows, header.index("class"))
+    table = write(out / "elec2.csv", header, rows)
+    run = out / "run"
+    if not (run / "metrics.json").is_file():
+        words = ["tune", str(table), "--target", "class", "--in-order", "--split", "70/10/20", "--out", str(run), "--overwrite"]
+        subprocess.run([sys.executable, "-m", "luthier", *words, *further], check=False)
+    scores = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["test"]
     for model, by_measure in scores.items():
         print(f"{model}: accuracy {by_measure['accuracy']['value']:.4f}, ROC AUC {by_measure['roc_auc']['value']:.4f}")
-    held = answers[cuts[2] :]
-    print(f"same as last time: accuracy {np.mean(held == answers[cuts[2] - 1 : -1]):.4f}")
+
+
+def with_lags(rows: Table, target: int) -> Table:
+    """Each row with the answer of the row before it, and the mean of up to 48 answers before it; the first has neither."""
+    answers = [float(row[target]) for row in rows]
+    lags = [("", "")]
+    lags += [(rows[row - 1][target], f"{np.mean(answers[max(0, row - 48) : row]):.4f}") for row in range(1, len(rows))]
+    return [[*row, *lag] for row, lag in zip(rows, lags, strict=True)]
 
 
 def main() -> None:
     """Pick one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["folds", "in-order"])
+    parser.add_argument("what", choices=["folds", "in-order", "in-order-lagged"])
     parser.add_argument("out", type=Path)
     known, further = parser.parse_known_args()
-    (folds if known.what == "folds" else in_order)(known.out, further)
+    if known.what == "folds":
+        folds(known.out, further)
+    else:
+        in_order(known.out, further, lagged=known.what == "in-order-lagged")
 
 
 if __name__ == "__main__":

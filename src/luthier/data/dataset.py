@@ -29,6 +29,7 @@ class Dataset:
         schema: Kinds of the columns, and which column plays which role.
         parts: Row numbers by part name: either `{"all": ...}` (not split yet) or some of train, validation, test.
         files: The source's files, in reading order.
+        in_order: Whether rows stand in order of time as they are (where a column says when they were, it plays `time`).
     """
 
     name: str
@@ -36,6 +37,12 @@ class Dataset:
     schema: Schema
     parts: Mapping[str, Rows]
     files: tuple[str, ...] = field(default=())
+    in_order: bool = False
+
+    @property
+    def has_time(self) -> bool:
+        """Whether it is known which rows came before which."""
+        return self.in_order or "time" in self.schema.roles
 
     def column(self, role: str) -> "pa.ChunkedArray":
         """The column that plays a role.

@@ -22,6 +22,9 @@ class DataSettings(Settings):
         None, description="Column whose equal values must stay on one side of the split (a user, a video)"
     )
     time: str | None = Field(None, description="Column to split by: the oldest rows train, the newest test")
+    in_order: bool = Field(
+        False, description="Rows stand in order of time as they are, without a column that says so: the last ones test"
+    )
     ignore: tuple[str, ...] = Field((), description="Columns to use for nothing")
     features: tuple[str, ...] = Field(
         (), description="Columns that a model of tables reads (default: all that play no other part)"

@@ -147,10 +147,11 @@ def _cut(
             remedy="add rows" + (", or leave --group out" if "group" in dataset.schema.roles else ""),
         )
     groups = f"; rows of one '{dataset.schema.roles['group']}' stay together" if "group" in dataset.schema.roles else ""
-    if "time" in dataset.schema.roles:
+    if dataset.has_time:
         made, findings = by_time(dataset, rows, unit_of_row=unit_of_row, fractions=fractions)
         findings += _missed_fractions(made, fractions)
-        reason = f"by '{dataset.schema.roles['time']}', the oldest rows train, the newest are held out{groups}"
+        by = "as rows stand, in order of time" if dataset.in_order else f"by '{dataset.schema.roles['time']}'"
+        reason = f"{by}, the oldest rows train, the newest are held out{groups}"
         return made, "time", reason, findings
     strata = _strata(dataset, rows)
     draw = _draws(keys[rows], rows, unit_of_row=unit_of_row, num_units=num_units, seed=seed)

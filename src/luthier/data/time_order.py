@@ -1,4 +1,4 @@
-"""Splitting by time: the oldest rows train, the newest are held out, equal times stay together."""
+"""Order in time: the oldest rows train, the newest are held out, equal times stay together; what came before what."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -44,7 +44,7 @@ def _cut_points(
     parts = len(fractions)
     if len(changes) < parts - 1:
         raise DataError(
-            f"Column '{dataset.schema.roles['time']}' has {len(changes) + 1} different time(s), too few for {parts} parts.",
+            f"Column '{dataset.schema.roles.get('time', 'the order of rows')}' has {len(changes) + 1} different time(s), too few for {parts} parts.",
             remedy="leave --time out, or name another column",
         )
     cuts: list[int] = []
@@ -59,11 +59,13 @@ def _cut_points(
 def read_times(dataset: Dataset, rows: Rows) -> Float[np.ndarray, " rows"]:
     """Each row's time as a number (seconds since 1970, or the number itself); NaN where it cannot be read.
 
-    Numbers, dates, ISO 8601 text and common formats are read; times without a zone count as UTC.
+    Of rows that stand in order as they are it is their place. Numbers, dates, ISO 8601 text and common formats are read; times without a zone count as UTC.
 
     Raises:
         DataError: nearly nothing can be read, or day and month cannot be told apart.
     """
+    if dataset.in_order:
+        return np.asarray(rows, dtype=np.float64)
     column = dataset.column("time").take(pa.array(rows))
     name = dataset.schema.roles["time"]
     if pa.types.is_temporal(column.type):
@@ -81,6 +83,27 @@ def read_times(dataset: Dataset, rows: Rows) -> Float[np.ndarray, " rows"]:
         f"Column '{name}' cannot be read as times ('{example[:40]}'); expected numbers or dates (2024-03-31T18:05).",
         remedy="write the dates as YYYY-MM-DD, or name another column with --time",
     )
+
+
+def rows_before(moments: Float[np.ndarray, " N"], groups: Int64[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
+    """The place of the last earlier row of the same group, for each row; -1 where there is none, or no time.
+
+    Rows of one moment do not know each other.
+
+    Example:
+        >>> rows_before(np.array([3.0, 1.0, 2.0, 2.0]), np.zeros(4, dtype=np.int64)).tolist()
+        [3, -1, 1, 1]
+    """
+    count = len(moments)
+    order = np.lexsort((np.arange(count), moments, groups))
+    times, owners = moments[order], groups[order]
+    begins = np.ones(count, dtype=bool)
+    begins[1:] = (times[1:] != times[:-1]) | (owners[1:] != owners[:-1])
+    before = np.maximum.accumulate(np.where(begins, np.arange(count), 0)) - 1
+    is_told = (before >= 0) & (owners[before] == owners) & ~np.isnan(times)
+    found = np.full(count, -1, dtype=np.int64)
+    found[order] = np.where(is_told, order[before], -1)
+    return found
 
 
 def _as_float(column: pa.ChunkedArray) -> Float[np.ndarray, " rows"]:

@@ -32,6 +32,30 @@ def majority_probs(train_targets: Int[np.ndarray, " N"], num_labels: int, num_ex
     return np.tile(frequencies, (num_examples, 1))
 
 
+def repeated_label(
+    last: Int[np.ndarray, " N"], train_targets: Int[np.ndarray, " M"], train_last: Int[np.ndarray, " M"], *, num_labels: int
+) -> Float[np.ndarray, "N C"]:
+    """The label that was right last time, for data in order of time; -1 where nothing was, which gets the frequencies.
+
+    Its probability is a mixture of itself and the frequencies of train, mixed so that a label comes again as often as in
+    train; the label before is the likeliest whatever train says.
+
+    Example:
+        >>> repeated_label(np.array([1, -1]), np.array([0, 0, 1, 1]), np.array([-1, 0, 0, 1]), num_labels=2).round(2).tolist()
+        [[0.25, 0.75], [0.5, 0.5]]
+    """
+    known = train_targets >= 0
+    probs = majority_probs(train_targets[known], num_labels, len(last))
+    told = (train_last >= 0) & known
+    again = float((train_targets[told] == train_last[told]).mean()) if told.any() else 1.0
+    by_chance = float((probs[:1] ** 2).sum())
+    sure = min(0.99, max(0.5, (again - by_chance) / max(1e-9, 1 - by_chance)))
+    rows = np.flatnonzero(last >= 0)
+    probs[rows] *= 1 - sure
+    probs[rows, last[rows]] += sure
+    return probs
+
+
 def nearest_class_mean(
     train_features: Float[np.ndarray, "M D"],
     train_targets: Int[np.ndarray, " M"],

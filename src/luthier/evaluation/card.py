@@ -20,7 +20,7 @@ from luthier.evaluation.details import details_of
 from luthier.evaluation.intervals import score_interval
 from luthier.evaluation.measures import MEASURES, AnyMeasure
 from luthier.evaluation.predictions import aligned
-from luthier.evaluation.records import MODEL_NAMES, Comparison, Interval, Metrics, Predictions
+from luthier.evaluation.records import MODEL_NAMES, RANKINGS, Comparison, Interval, Metrics, Predictions
 from luthier.evaluation.settings import EvaluationSettings
 from luthier.evaluation.verdict import Change, decide_verdict
 
@@ -87,7 +87,7 @@ def build_card(
         model: {item.name: score_interval(by_measure[item.name], item, confidence=settings.confidence) for item in chosen}
         for model, by_measure in resampled.items()
     }
-    comparisons = _comparisons(models, chosen[0], resampled, settings=settings, seed=seed)
+    comparisons = _comparisons(models, chosen, resampled, settings=settings, seed=seed)
     verdict = decide_verdict(
         scores,
         comparisons,
@@ -147,20 +147,27 @@ def _in_order(test: Mapping[str, Predictions]) -> dict[str, Predictions]:
 
 
 def _reasons(models: Mapping[str, Predictions], absent: Mapping[str, str]) -> dict[str, str]:
-    return {name: absent.get(name, "not measured in this run") for name in MODEL_NAMES if name not in models}
+    """Of rows without an order in time nobody expects the last answer."""
+    missing = [name for name in MODEL_NAMES if name not in models and (name != "persistence" or name in absent)]
+    return {name: absent.get(name, "not measured in this run") for name in missing}
 
 
 def _comparisons(
     models: Mapping[str, Predictions],
-    measure: AnyMeasure,
+    measures: Sequence[AnyMeasure],
     resampled: Mapping[str, Mapping[str, Resampled]],
     *,
     settings: EvaluationSettings,
     seed: int,
 ) -> list[Comparison]:
-    """Tuned against every other model; the draws of the scores serve the differences too."""
+    """Tuned against every other model; the draws of the scores serve the differences too.
+
+    The primary measure compares; where that asks for a ranking, which the last answer does not give, accuracy compares with it.
+    """
     found = []
     for model in (model for model in models if model != "tuned"):
+        by_answers = [item for item in measures if item.name == "accuracy"] if model == "persistence" else []
+        measure = by_answers[0] if by_answers and measures[0].name in RANKINGS else measures[0]
         difference = resampled["tuned"][measure.name] - resampled[model][measure.name]
         p, test = paired_test(models["tuned"], models[model], measure, samples=settings.bootstrap_samples, seed=seed)
         names = ("tuned", model)

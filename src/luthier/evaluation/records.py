@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 Direction = Literal["higher", "lower"]
 VerdictName = Literal["keep", "keep with care", "do not keep"]
-MODEL_NAMES = ("majority", "classic", "pretrained", "probe", "scratch", "tuned")
+MODEL_NAMES = ("majority", "persistence", "classic", "pretrained", "probe", "scratch", "tuned")
+RANKINGS = ("roc_auc", "average_precision")  # what a model that only names a label is not made for
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Keep the tuned model or not. The rule is the product's, and the sentence that comes out says which part of it decided.
 
-*Keep*: tuned beats every model that needed no tuning (majority, classic, pretrained) by a paired test after Holm's
+*Keep*: tuned beats every model that needed no tuning (majority, persistence, classic, pretrained) by a paired test after Holm's
 correction, and is not significantly worse than the probe or from scratch. *Keep with care*: it is better than each of them, but
 a test does not show it (as where the interval of the gain contains zero), or something (a slice, the retained score,
 calibration) got worse beyond its limit, or the probe is within one standard error (then the probe is recommended). *Do not
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from luthier.evaluation.display import format_difference, format_p, format_score, join_names, measure_title
 from luthier.evaluation.records import MODEL_NAMES, Comparison, Direction, Interval, Verdict
 
-UNTUNED = ("majority", "classic", "pretrained")
+UNTUNED = ("majority", "persistence", "classic", "pretrained")
 RIVALS = ("probe", "scratch")
 
 
@@ -92,13 +92,15 @@ def decide_verdict(
     gains = {
         item.b: Gain(comparison=item, sign=sign, alpha=alpha)
         for item in comparisons
-        if item.a == "tuned" and item.measure == primary_measure and item.b in test_scores
+        if item.a == "tuned" and item.measure in (primary_measure, _measure_of(item)) and item.b in test_scores
     }
     scores = {model: by_measure[primary_measure].value for model, by_measure in test_scores.items()}
-    words = _Words(measure=primary_measure, scores=scores)
+    words = _Words(measure=primary_measure, scores=test_scores, gains=gains)
     if failures := _failures(gains, words):
         others = [model for model in MODEL_NAMES if model in scores and model != "tuned"]
         best = max(others, key=lambda model: sign * scores[model])
+        if "persistence" in gains and gains["persistence"].amount() <= 0:
+            best = "persistence"
         return Verdict(name="do not keep", reason=_sentence(failures), recommended=best)
     worries, recommended = _worries(gains, changes, words)
     proof = _proof(gains, words)
@@ -107,16 +109,31 @@ def decide_verdict(
     return Verdict(name="keep", reason=proof, recommended="tuned")
 
 
+def _measure_of(item: Comparison) -> str:
+    """The last answer ranks nothing: it is compared by what its comparison says, whatever decides between the others."""
+    return item.measure if item.b == "persistence" else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Words:
     measure: str
-    scores: Mapping[str, float]
+    scores: Mapping[str, Mapping[str, Interval]]
+    gains: Mapping[str, Gain]
+
+    def is_usual(self, model: str) -> bool:
+        """Whether a model is compared by the measure that decides."""
+        return self._measure(model) == self.measure
 
     def score(self, model: str) -> str:
-        return format_score(self.measure, self.scores[model])
+        measure = self._measure(model)
+        return format_score(measure, self.scores[model][measure].value)
 
-    def tuned(self) -> str:
-        return f"tuned ({measure_title(self.measure)} {self.score('tuned')})"
+    def tuned(self, against: str = "") -> str:
+        measure = self._measure(against)
+        return f"tuned ({measure_title(measure)} {format_score(measure, self.scores['tuned'][measure].value)})"
+
+    def _measure(self, model: str) -> str:
+        return self.gains[model].comparison.measure if model in self.gains else self.measure
 
 
 def _failures(gains: Mapping[str, Gain], words: _Words) -> list[str]:
@@ -126,7 +143,8 @@ def _failures(gains: Mapping[str, Gain], words: _Words) -> list[str]:
         gain = gains[model]
         if gain.amount() <= 0:
             how = "worse" if gain.amount() < 0 else "no better"
-            failures.append(f"{words.tuned()} is {how} than {model} ({words.score(model)}), which needs no tuning: {gain}")
+            subject = words.tuned(against=model)
+            failures.append(f"{subject} is {how} than {model} ({words.score(model)}), which needs no tuning: {gain}")
     for model in (model for model in RIVALS if model in gains):
         gain = gains[model]
         if gain.amount() < 0 and gain.is_significant():
@@ -165,7 +183,7 @@ def _doubt(gain: Gain) -> str:
 
 def _proof(gains: Mapping[str, Gain], words: _Words) -> str:
     """What speaks for the model, in a sentence for the models without tuning and one for each rival."""
-    better = [model for model in UNTUNED if model in gains]
+    better = [model for model in UNTUNED if model in gains and words.is_usual(model)]
     beaten = [model for model in better if gains[model].is_shown()]
     sentences = []
     if beaten:
@@ -177,6 +195,9 @@ def _proof(gains: Mapping[str, Gain], words: _Words) -> str:
         )
     elif better:
         sentences.append(f"{words.tuned()} is better than {join_names(better)}.")
+    for model in (model for model in UNTUNED if model in gains and not words.is_usual(model) and gains[model].is_shown()):
+        title = measure_title(gains[model].comparison.measure)
+        sentences.append(f"By {title} it also beats {model} ({words.score(model)}: {gains[model]}).")
     for model in (model for model in RIVALS if model in gains):
         how = "also beats" if gains[model].amount() > 0 and gains[model].is_significant() else "is not significantly worse than"
         subject = "It" if sentences else words.tuned()

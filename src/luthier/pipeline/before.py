@@ -16,6 +16,8 @@ from luthier.core.process import Cost, Stopwatch
 from luthier.core.progress import Observer
 from luthier.core.rows import RowBuffer, by_slices, slices_of
 from luthier.core.storage import format_bytes
+from luthier.data.dataset import Dataset
+from luthier.data.time_order import read_times, rows_before
 from luthier.errors import ResourceError
 from luthier.evaluation.display import format_score, measure_title
 from luthier.evaluation.records import Predictions
@@ -27,7 +29,7 @@ from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.together import share_probe, working_alone
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import Sample, Task
+from luthier.tasks.protocol import Earlier, Sample, Task
 from luthier.training.balance import balanced_weights
 from luthier.training.ladder import score_of
 from luthier.training.methods.rung import Rung
@@ -242,22 +244,43 @@ def _baselines(
     """Predictions on test of each model that needs no tuning, and what it cost."""
     test = chosen.parts["test"]
     predictions, cost = {}, {}
-    roles = prepared.dataset.schema.roles
+    roles, before = prepared.dataset.schema.roles, _rows_before(prepared.dataset, chosen)
     for baseline in prepared.task.baselines:
+        if baseline.needs_order and before is None:
+            continue
         watch = Stopwatch()
         given = pooled if baseline.needs_features else None
-        known, asked = (sample_of(chosen, part, roles, features=given) for part in ("train", "test"))
+        order = before if baseline.needs_order else None
+        known, asked = (sample_of(chosen, part, roles, features=given, before=order) for part in ("train", "test"))
         decoded = baseline.fit_predict(known, asked, chosen.state, seed)
         predictions[baseline.name] = prepared.task.predictions(chosen.table.take(test), decoded, chosen.state, roles)
         cost[baseline.name] = watch.read() + pass_cost if baseline.needs_features else watch.read()
     return predictions, cost
 
 
+def _rows_before(dataset: Dataset, chosen: Chosen) -> Int[np.ndarray, " N"] | None:
+    """The row that came before each row, of all parts; one of the same group, where there are groups. None without an order."""
+    if not dataset.has_time:
+        return None
+    rows = np.arange(chosen.table.num_rows)
+    groups = np.zeros(len(rows), dtype=np.int64)
+    if "group" in dataset.schema.roles:
+        names = chosen.table.column(dataset.schema.roles["group"]).to_pylist()
+        groups = np.unique(np.array([str(name) for name in names]), return_inverse=True)[1].astype(np.int64)
+    return rows_before(read_times(replace(dataset, table=chosen.table), rows), groups)
+
+
 def sample_of(
-    chosen: Chosen, part: str, roles: Mapping[str, str], *, features: Float[np.ndarray, "U D"] | None = None
+    chosen: Chosen,
+    part: str,
+    roles: Mapping[str, str],
+    *,
+    features: Float[np.ndarray, "U D"] | None = None,
+    before: Int[np.ndarray, " N"] | None = None,
 ) -> Sample:
-    """A part as baselines see it."""
+    """A part as baselines see it; `before` are the rows that came before those of all parts."""
     rows, units = chosen.parts[part], chosen.units(part)
+    firsts = np.searchsorted(chosen.inputs.row_of, np.arange(chosen.table.num_rows))
     return Sample(
         table=chosen.table.take(rows),
         roles=roles,
@@ -265,6 +288,7 @@ def sample_of(
         targets=chosen.targets[units],
         features=None if features is None else features[units],
         row_of=np.unique(chosen.inputs.row_of[units], return_inverse=True)[1] if len(rows) < len(units) else None,
+        earlier=None if before is None else Earlier(targets=chosen.targets[firsts], row=before[rows]),
     )
 
 

@@ -15,6 +15,11 @@ def refuse_contradictions(spec: TuneSpec) -> None:
     """
     refuse_idle_head(spec.model.head)
     refuse_double_balance(spec.training)
+    if spec.data.in_order and spec.data.time is not None:
+        raise SpecError(
+            f"--in-order takes the rows as they stand, and --time {spec.data.time} puts them in order.",
+            remedy=f"leave --in-order out: --time {spec.data.time}",
+        )
 
 
 def _table_problems(spec: TuneSpec, task: Task) -> list[LuthierError]:

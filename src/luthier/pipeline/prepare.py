@@ -66,7 +66,14 @@ def load(spec: TuneSpec, *, require_target: bool = True) -> Loaded:
     schema, decisions = infer_schema(
         source.table, spec.data, name=source.name, require_target=require_target, given=source.roles
     )
-    dataset = Dataset(name=source.name, table=source.table, schema=schema, parts=source.parts, files=source.files)
+    dataset = Dataset(
+        name=source.name,
+        table=source.table,
+        schema=schema,
+        parts=source.parts,
+        files=source.files,
+        in_order=spec.data.in_order,
+    )
     if spec.data.label_delimiter is not None:
         dataset = with_label_lists(dataset, spec.data.label_delimiter)
     dataset, sampled = _sample(dataset, spec)

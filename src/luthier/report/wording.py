@@ -17,6 +17,7 @@ Described = Mapping[str, tuple[str, str]]
 NOTHING: Described = {}
 MODELS = {
     "majority": ("Most frequent label", "Always gives the label that is most common in training."),
+    "persistence": ("Last answer", "Gives each row the answer of the row before it in time."),
     "classic": ("Classic model", "A simple method without a neural network, trained on the same examples."),
     "pretrained": (
         "Pre-trained, untuned",
@@ -67,6 +68,7 @@ MEANINGS = {
 }
 NOUNS = {
     "majority": "most frequent label",
+    "persistence": "last answer",
     "classic": "classic model",
     "pretrained": "pre-trained model as it comes",
     "scratch": "model from scratch",

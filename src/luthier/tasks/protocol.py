@@ -83,6 +83,25 @@ class LossSum:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """What had been answered when some rows came up, where rows have an order in time.
+
+    Attributes:
+        targets: Of the rows of all parts.
+        row: For each row of a sample the place among these of the row before it; -1 where none was.
+    """
+
+    targets: np.ndarray
+    row: Int[np.ndarray, " N"]
+
+    def last(self) -> np.ndarray:
+        """The target of the row before each row; where there is none -1 for labels, NaN for what is a float."""
+        unknown = np.nan if self.targets.dtype.kind == "f" else -1
+        is_told = (self.row >= 0).reshape(-1, *[1] * (self.targets.ndim - 1))
+        return np.where(is_told, self.targets[self.row], np.asarray(unknown, dtype=self.targets.dtype))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """Some rows, as a baseline sees them.
 
@@ -93,6 +112,7 @@ class Sample:
         targets: Of their units.
         features: Pooled features of the pre-trained model of their units, for baselines that need them.
         row_of: The place among `rows` of each unit; None if each row is one.
+        earlier: Where rows have an order in time: the answers that were known by then, for baselines that need them.
     """
 
     table: "pa.Table"
@@ -101,6 +121,7 @@ class Sample:
     targets: np.ndarray
     features: Float[np.ndarray, "U D"] | None = None
     row_of: Int[np.ndarray, " U"] | None = None
+    earlier: Earlier | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -116,8 +137,9 @@ class Baseline:
     """A model that needs no tuning: predicts for rows from what the training rows say.
 
     Attributes:
-        name: `majority`, `classic` or `pretrained`.
+        name: `majority`, `classic`, `pretrained` or `persistence`.
         needs_features: Whether it is given pooled features of the pre-trained model.
+        needs_order: Whether it only makes sense where rows have an order in time: then it is given what was answered earlier.
         fit_predict: (train, others, state, seed) -> what `Task.merge` gives for the others.
         title: What it is called in the report, where that is not what it is for one label.
         about: What it does, in a sentence, for the report.
@@ -128,6 +150,7 @@ class Baseline:
     fit_predict: Callable[[Sample, Sample, TaskState, int], Float[np.ndarray, "N K"]]
     title: str = ""
     about: str = ""
+    needs_order: bool = False
 
 
 class Task(Protocol):

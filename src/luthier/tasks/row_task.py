@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 
 Classic = Callable[[Reading, Answer, Sample, Sample, TaskState, int], Float[np.ndarray, "N K"]]
 COLUMNS = "columns"  # in the values of the state of a task that reads several columns: name and kind of each
+PERSISTENCE = (
+    "Last answer",
+    "Gives each row the answer of the row before it in time. It is told each answer as soon as the next row comes, which no "
+    "other model here is.",
+)
 NO_SCRATCH = "not asked for: training the same network from a random start is not part of this run"
 
 
@@ -132,7 +137,10 @@ class RowTask:
 
     @property
     def baselines(self) -> Sequence[Baseline]:
-        """The most frequent answer; a linear model that knows no pre-trained one; what lies near in the features of one."""
+        """The most frequent answer; a linear model that knows no pre-trained one; what lies near in the features of one.
+
+        For rows in order of time also the answer of the row before.
+        """
         made: tuple[tuple[str, Callable[[Sample, Sample, TaskState, int], Any]], ...] = (
             ("majority", self._majority),
             ("classic", self._classic),
@@ -148,6 +156,15 @@ class RowTask:
             )
             for name, function in made
             if name not in self.absent
+        ] + [
+            Baseline(
+                name="persistence",
+                needs_features=False,
+                needs_order=True,
+                fit_predict=self._persistence,
+                title=PERSISTENCE[0],
+                about=PERSISTENCE[1],
+            )
         ]
 
     def _about(self, name: str) -> str:
@@ -273,6 +290,12 @@ class RowTask:
             return self.answer.majority(targets, len(others), state)
         features, other_features, strength = found
         return self.answer.linear(features, targets[kept], other_features, state, strength=strength, seed=seed)
+
+    def _persistence(self, train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N K"]:
+        targets = train.targets[train.first_units]
+        if train.earlier is None or others.earlier is None:
+            return self.answer.majority(targets, len(others), state)
+        return self.answer.persist(others.earlier.last(), (targets, train.earlier.last()), state)
 
     def _nearest(self, train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N K"]:
         assert train.features is not None

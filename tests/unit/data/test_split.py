@@ -1,5 +1,6 @@
 import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from luthier.data.dataset import PARTS, Dataset
 from luthier.data.keys import input_keys
 from luthier.data.schema import Kind
 from luthier.data.split import Split, parse_fractions, split
+from luthier.data.time_order import rows_before
 from luthier.errors import DataError, SpecError
 from luthier.testing.tables import make_dataset
 
@@ -281,3 +283,26 @@ def test_a_hundred_thousand_rows_in_ten_thousand_groups_take_seconds() -> None:
     made = split(dataset, fractions=EIGHTY, seed=0, keys=keys)
     assert time.process_time() - start < 5
     assert [len(made.parts[part]) / size for part in PARTS] == pytest.approx(EIGHTY, abs=0.01)
+
+
+def test_rows_in_order_are_split_where_they_stand() -> None:
+    dataset = replace(labelled([f"text {number}" for number in range(40)], list("ab") * 20), in_order=True)
+    made = run(dataset)
+    assert [made.parts[name].tolist() for name in PARTS] == [list(range(32)), list(range(32, 36)), list(range(36, 40))]
+    assert made.method == "time"
+    assert made.reason.startswith("as rows stand, in order of time, the oldest rows train")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1)), min_size=1, max_size=12))
+def test_the_row_before_is_the_last_earlier_one_of_its_group(rows: list[tuple[int, int]]) -> None:
+    moments = np.array([float(moment) for moment, _ in rows])
+    groups = np.array([group for _, group in rows], dtype=np.int64)
+    found = rows_before(moments, groups)
+    for row, (moment, group) in enumerate(rows):
+        earlier = [(time, place) for place, (time, owner) in enumerate(rows) if owner == group and time < moment]
+        assert found[row] == (max(earlier)[1] if earlier else -1)
+
+
+def test_a_row_without_a_time_has_nothing_before_it_and_comes_before_nothing() -> None:
+    assert rows_before(np.array([np.nan, 1.0, np.nan, 2.0]), np.zeros(4, dtype=np.int64)).tolist() == [-1, -1, -1, 1]

@@ -10,6 +10,7 @@ from luthier.evaluation.baselines import (
     nearest_class_mean,
     pair_features,
     pixel_features,
+    repeated_label,
     ridge,
     word_features,
 )
@@ -150,3 +151,16 @@ def test_a_ridge_regression_is_scikit_learns_and_takes_sparse_features() -> None
     np.testing.assert_allclose(ridge(train, targets, others), expected, rtol=1e-6)
     found = ridge(sparse.csr_array(train), targets, sparse.csr_array(others))
     np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2)
+
+
+def test_the_last_label_is_the_likeliest_however_seldom_it_came_again() -> None:
+    rng = np.random.default_rng(0)
+    last, train = rng.integers(-1, 3, 50), rng.integers(0, 3, 200)
+    for train_last in (train, (train + 1) % 3, np.full(200, -1)):
+        probs = repeated_label(last, train, train_last, num_labels=3)
+        assert np.allclose(probs.sum(axis=1), 1)
+        assert (probs.argmax(axis=1) == last)[last >= 0].all()
+        assert np.allclose(probs[last < 0], np.bincount(train, minlength=3) / 200)
+    often = np.where(rng.random(200) < 0.8, train, (train + 1) % 3)
+    probs = repeated_label(train, train, often, num_labels=3)
+    assert probs[np.arange(200), train].mean() == pytest.approx((train == often).mean(), abs=0.02)

@@ -149,3 +149,16 @@ def test_where_lower_is_better_a_negative_difference_is_a_gain() -> None:
 def test_other_measures_and_other_models_have_no_say() -> None:
     others = [replace(against("classic", -0.3, SURE), measure="macro_f1"), replace(against("tuned", -0.3, SURE), a="probe")]
     assert decide_verdict(scores_of(BEATEN), [*BEATEN, *others], primary_measure="accuracy").name == "keep"
+
+
+@pytest.mark.parametrize("accuracy, name, recommended", [(0.7, "do not keep", "persistence"), (0.95, "keep", "tuned")])
+def test_the_last_answer_which_ranks_nothing_is_judged_by_accuracy(accuracy: float, name: str, recommended: str) -> None:
+    by_rank = [replace(item, measure="roc_auc") for item in BEATEN]
+    last = against("persistence", accuracy - 0.85, SURE)
+    scores = {model: {"roc_auc": found["accuracy"]} for model, found in scores_of(by_rank).items()}
+    scores["persistence"] = {name: Interval(value=0.85, low=0.85, high=0.85) for name in ("roc_auc", "accuracy")}
+    scores["tuned"]["accuracy"] = Interval(value=accuracy, low=accuracy, high=accuracy)
+    found = decide_verdict(scores, [*by_rank, last], primary_measure="roc_auc")
+    assert (found.name, found.recommended) == (name, recommended)
+    words = "By accuracy it also beats persistence (85.0 %: +10.0 points"
+    assert (words if name == "keep" else "tuned (accuracy 70.0 %) is worse than persistence (85.0 %)") in found.reason

@@ -139,6 +139,7 @@ def test_baselines_see_rows_once_whatever_the_number_of_windows(tmp_path: Path) 
     row_of = np.array([0, 0, 1, 2])
     sample = Sample(table=None, roles={}, rows=paths, targets=np.array([0, 0, 1, 0]), features=features, row_of=row_of)
     found = {baseline.name: baseline.fit_predict(sample, sample, state, 0) for baseline in task().baselines}
-    assert {name: probs.shape for name, probs in found.items()} == dict.fromkeys(("majority", "classic", "pretrained"), (3, 2))
+    names = ("majority", "classic", "pretrained", "persistence")
+    assert {name: probs.shape for name, probs in found.items()} == dict.fromkeys(names, (3, 2))
     np.testing.assert_allclose(found["majority"][0], [2 / 3, 1 / 3])
     assert found["pretrained"].argmax(1).tolist() == [0, 1, 0]

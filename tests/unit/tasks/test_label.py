@@ -91,9 +91,9 @@ def test_groups_are_what_the_bootstrap_resamples() -> None:
 
 
 @pytest.mark.parametrize("task", [TEXTS, IMAGES])
-def test_the_baselines_are_majority_classic_and_pretrained(task: object) -> None:
+def test_the_baselines_are_majority_classic_pretrained_and_in_time_the_last_answer(task: object) -> None:
     baselines = {baseline.name: baseline for baseline in task.baselines}  # type: ignore[attr-defined]
-    assert set(baselines) == {"majority", "classic", "pretrained"}
+    assert set(baselines) == {"majority", "classic", "pretrained", "persistence"}
     assert [name for name, baseline in baselines.items() if baseline.needs_features] == ["pretrained"]
 
 

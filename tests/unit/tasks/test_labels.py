@@ -75,7 +75,7 @@ def test_what_is_predicted_is_what_is_scored() -> None:
 
 def test_the_baselines_say_what_they_are() -> None:
     baselines = {baseline.name: baseline for baseline in TEXTS.baselines}
-    assert set(baselines) == {"majority", "classic", "pretrained"}
+    assert set(baselines) == {"majority", "classic", "pretrained", "persistence"}
     assert "TF-IDF" in baselines["classic"].about
     assert baselines["majority"].title == "Most frequent labels"
 
@@ -90,6 +90,12 @@ def test_the_classic_has_a_model_for_each_label_also_for_one_that_is_always_ther
     targets = np.stack([features[:, 0], features[:, 1], np.ones(20)], axis=1).astype(np.float32)
     found = LABELS.linear(features, targets, np.array([[1.0, 0.0], [0.0, 1.0]]), STATE, strength=100.0, seed=0)
     assert (found >= 0.5).tolist() == [[True, False, True], [False, True, True]]
+
+
+def test_the_last_labels_come_again_and_the_usual_ones_where_none_were() -> None:
+    targets = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=np.float32)
+    last = np.array([[0, 0, 1], [np.nan] * 3], dtype=np.float32)
+    assert LABELS.persist(last, (targets, targets), STATE).tolist() == [[0, 0, 1], [1, 1, 0]]
 
 
 def test_neighbours_vote_for_each_label() -> None:

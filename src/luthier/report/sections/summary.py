@@ -11,7 +11,7 @@ from luthier.report import wording
 from luthier.report.records import RunRecords
 from luthier.report.section import Section
 
-UNTUNED = ("majority", "classic", "pretrained")
+UNTUNED = ("majority", "persistence", "classic", "pretrained")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,6 +71,14 @@ class Answer(Protocol):
     def majority(self, targets: np.ndarray, num_rows: int, state: TaskState) -> Float[np.ndarray, "N K"]:
         """The same for every row: what train says most."""
 
+    def persist(self, last: np.ndarray, train: tuple[np.ndarray, np.ndarray], state: TaskState) -> Float[np.ndarray, "N K"]:
+        """What was answered last, again, for each row; the usual answer where nothing was (see `Earlier.last`).
+
+        Args:
+            last: Answers before each row.
+            train: Targets of train, and what was answered before each of its rows.
+        """
+
     def linear(
         self, train: Any, targets: np.ndarray, others: Any, state: TaskState, *, strength: float, seed: int
     ) -> Float[np.ndarray, "N K"]:

@@ -10,7 +10,7 @@ from luthier.core.decision import Decision
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.data.keys import MAX_NUMERIC_LABELS
 from luthier.data.schema import Kind, Schema
-from luthier.evaluation.baselines import logistic, majority_probs, nearest_class_mean
+from luthier.evaluation.baselines import logistic, majority_probs, nearest_class_mean, repeated_label
 from luthier.evaluation.predictions import classification_predictions
 from luthier.evaluation.records import Predictions
 from luthier.models.settings import HeadSettings
@@ -138,6 +138,10 @@ class Label:
     def majority(self, targets: np.ndarray, num_rows: int, state: TaskState) -> Float[np.ndarray, "N C"]:
         """The label frequencies of the training part, for every row."""
         return majority_probs(targets, len(state.labels), num_rows)
+
+    def persist(self, last: np.ndarray, train: tuple[np.ndarray, np.ndarray], state: TaskState) -> Float[np.ndarray, "N C"]:
+        """The label before, with the probability with which it came again in train (but always the likeliest)."""
+        return repeated_label(last, *train, num_labels=len(state.labels))
 
     def linear(
         self, train: Any, targets: np.ndarray, others: Any, state: TaskState, *, strength: float, seed: int

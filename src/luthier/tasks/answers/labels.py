@@ -139,6 +139,10 @@ class Labels:
         sets, counts = np.unique(targets, axis=0, return_counts=True)
         return np.tile(sets[counts.argmax()].astype(np.float64), (num_rows, 1))
 
+    def persist(self, last: np.ndarray, train: tuple[np.ndarray, np.ndarray], state: TaskState) -> Float[np.ndarray, "N C"]:
+        """The labels before."""
+        return np.where(np.isnan(last), self.majority(train[0], len(last), state), last)
+
     def linear(
         self, train: Any, targets: Float[np.ndarray, "M C"], others: Any, state: TaskState, *, strength: float, seed: int
     ) -> Float[np.ndarray, "N C"]:

@@ -124,6 +124,10 @@ class Number:
         """The mean of train."""
         return np.full((num_rows, 1), float(targets[self.known(targets)].mean()))
 
+    def persist(self, last: np.ndarray, train: tuple[np.ndarray, np.ndarray], state: TaskState) -> Float[np.ndarray, "N 1"]:
+        """The number before."""
+        return np.where(np.isnan(last), self.majority(train[0], len(last), state), last)
+
     def linear(
         self, train: Any, targets: Float[np.ndarray, "M 1"], others: Any, state: TaskState, *, strength: float, seed: int
     ) -> Float[np.ndarray, "N 1"]:
