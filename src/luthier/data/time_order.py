@@ -44,7 +44,8 @@ def _cut_points(
     parts = len(fractions)
     if len(changes) < parts - 1:
         raise DataError(
-            f"Column '{dataset.schema.roles.get('time', 'the order of rows')}' has {len(changes) + 1} different time(s), too few for {parts} parts.",
+            f"Column '{dataset.schema.roles.get('time', 'the order of rows')}' has {len(changes) + 1} different time(s), "
+            f"too few for {parts} parts.",
             remedy="leave --time out, or name another column",
         )
     cuts: list[int] = []
@@ -59,7 +60,8 @@ def _cut_points(
 def read_times(dataset: Dataset, rows: Rows) -> Float[np.ndarray, " rows"]:
     """Each row's time as a number (seconds since 1970, or the number itself); NaN where it cannot be read.
 
-    Of rows that stand in order as they are it is their place. Numbers, dates, ISO 8601 text and common formats are read; times without a zone count as UTC.
+    Of rows that stand in order as they are it is their place. Numbers, dates, ISO 8601 text and common formats are read; times
+    without a zone count as UTC.
 
     Raises:
         DataError: nearly nothing can be read, or day and month cannot be told apart.
