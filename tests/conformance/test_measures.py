@@ -10,6 +10,7 @@ import pytest
 from luthier.evaluation.bootstrap import score_of, unit_sums
 from luthier.evaluation.intervals import score
 from luthier.evaluation.label_sets import label_set_predictions
+from luthier.evaluation.language_predictions import language_predictions
 from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.measures.answer_text import ANSWERS
 from luthier.evaluation.numbers import number_predictions
@@ -298,6 +299,35 @@ class TestRouge2(TextConformance):
 
 class TestRougeL(TextConformance):
     name = "rouge_l"
+
+
+class LanguageConformance(TextConformance):
+    def made(self, num_rows: int, *, seed: int = 0) -> Predictions:
+        generator = np.random.default_rng(seed)
+        tokens = generator.integers(1, 9, num_rows)
+        return self.said(
+            super().made(num_rows, seed=seed), told=np.stack([tokens * generator.gamma(2, 1, num_rows), tokens], axis=1)
+        )
+
+    def said(self, texts: Predictions, told: np.ndarray) -> Predictions:
+        ids, targets, heard = (texts.table[name].to_pylist() for name in ("example_id", "target", "prediction"))
+        return language_predictions(example_ids=ids, targets=targets, predictions=heard, told=told)
+
+    def perfect(self, said: Predictions) -> Predictions:
+        tokens = said.table["tokens"].to_numpy()
+        return self.said(super().perfect(said), told=np.stack([np.zeros(len(tokens)), tokens], axis=1))
+
+
+class TestTokenLoss(LanguageConformance):
+    name = "token_loss"
+
+
+class TestPerplexity(LanguageConformance):
+    name = "perplexity"
+
+
+class TestSameText(LanguageConformance):
+    name = "same_text"
 
 
 def answers_said(accepted: list[list[str]], answers: list[str]) -> Predictions:

@@ -11,6 +11,7 @@ from luthier.core.names import nearest_name
 from luthier.data.kinds import infer_columns
 from luthier.data.schema import Column, Kind, Schema
 from luthier.data.settings import DataSettings
+from luthier.data.talk import guess_conversation, guess_exchange
 from luthier.errors import DataError, LuthierError, SpecError, raise_together
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ def infer_schema(
     free = [column for column in columns if column.name not in settings.ignore]
     decisions = [_by_flag(role, column) for role in FLAGGED if (column := getattr(settings, role))]
     decisions += _by_format(given or {}, decisions, free)
+    decisions += guess_conversation(free, decisions)
+    if not {"text", "text_pair", "target"} & {decision.name for decision in decisions}:
+        decisions += guess_exchange(_unassigned(free, decisions))
     decided = {decision.name for decision in decisions}
     rules: tuple[tuple[str, Assign], ...] = (
         ("answer_start", _guess_answer_start),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Int32, Int64, UInt64
 
+from luthier.data.conversations import compared_words
 from luthier.data.dataset import Dataset
 from luthier.data.lists import label_sets
 from luthier.data.schema import Kind
@@ -120,8 +121,8 @@ def row_keys(dataset: Dataset) -> Keys:
 
 def _input_keys(dataset: Dataset, roles: Iterable[tuple[str, str]]) -> Keys:
     keys: Keys | None = None
-    for role, name in roles:
-        column = dataset.table.column(name)
+    for role, _ in roles:
+        column = compared_column(dataset, role)
         found = _file_keys(column) if role in FILE_ROLES else _text_keys(column)
         # A pair must differ from its mirror image, hence the mixing before the second column is added.
         keys = found if keys is None else mix(keys) + found
@@ -130,6 +131,16 @@ def _input_keys(dataset: Dataset, roles: Iterable[tuple[str, str]]) -> Keys:
     keys[missing_inputs(dataset)] = 0
     keys.flags.writeable = False
     return keys
+
+
+def compared_column(dataset: Dataset, role: str) -> "pa.ChunkedArray":
+    """What is compared of an input column: the column itself, of conversations the user's words."""
+    import pyarrow as pa
+
+    column = dataset.column(role)
+    if role in FILE_ROLES or dataset.schema.kind_of(dataset.schema.roles[role]) is not Kind.MESSAGES:
+        return column
+    return pa.chunked_array([[compared_words(cell) for cell in column.to_pylist()]], pa.string())
 
 
 def _text_keys(column: "pa.ChunkedArray") -> Keys:

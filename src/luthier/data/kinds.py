@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from luthier.data.conversations import looks_like_messages
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.data.lists import parse_list
 from luthier.data.schema import Column, Kind
@@ -118,7 +119,9 @@ def judge_kind(sample: Sequence[str], *, present: int, distinct: int, mean_words
 
 
 def _marked_kind(sample: Sequence[str]) -> Kind | None:
-    """Cells that say in JSON where answers or slots stand; empty lists may be among them."""
+    """Cells that hold conversations, or say in JSON where answers or slots stand; empty lists may be among them."""
+    if sum(map(looks_like_messages, sample)) >= _HALF * len(sample):
+        return Kind.MESSAGES
     if sample[0][0] not in "[{":
         return None
     forms = [looks_like(value) for value in sample]

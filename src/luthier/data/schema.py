@@ -11,7 +11,8 @@ FEATURES = "features"  # the role that several columns play together
 class Kind(StrEnum):
     """What a column holds, judged from its values.
 
-    Three are JSON: lists of words or labels, lists of tags that mark entities (`B-LOC`), lists of spans of characters.
+    Four are JSON: lists of words or labels, lists of tags that mark entities (`B-LOC`), lists of spans of characters, and
+    conversations: lists of messages.
     """
 
     TEXT = "text"
@@ -26,6 +27,7 @@ class Kind(StrEnum):
     SLOTS = "slots"
     TAGS = "tags"
     SPANS = "spans"
+    MESSAGES = "messages"
     CONSTANT = "constant"
     EMPTY = "empty"
 

@@ -9,6 +9,7 @@ _SHARES = {
     "micro_recall", "subset_accuracy", "mean_average_precision", "entity_f1", "entity_precision", "entity_recall",
     "token_accuracy", "answer_f1", "exact_match", "span_f1", "span_precision", "span_recall", "span_macro_f1", "wer", "cer",
     "bleu", "chrf", "rouge_1", "rouge_2", "rouge_l",
+    "same_text",
 }  # fmt: skip
 _TITLES = {
     "top_3_accuracy": "top-3 accuracy",
@@ -32,6 +33,8 @@ _TITLES = {
     "rouge_l": "ROUGE-L",
     "wer": "word error rate",
     "cer": "character error rate",
+    "token_loss": "loss per token",
+    "same_text": "exact match",
     "brier": "Brier score",
     "roc_auc": "ROC AUC",
     "expected_calibration_error": "calibration error",

@@ -143,6 +143,8 @@ def _card(
 def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> TuneSpec:
     """The spec with every automatic value that can be fixed beforehand written out, so that it can be run again."""
     roles = prepared.dataset.schema.roles
+    if roles.get("text") == roles["target"]:  # conversations: one column is both, and no flag may name it twice
+        roles = {role: column for role, column in roles.items() if role != "text"}
     values: dict[str, Any] = {
         "task": prepared.task.name,
         "training.device": chosen.device if taken_seat().count == 1 else chosen.device.partition(":")[0],

@@ -4,34 +4,17 @@ A row that cannot be read is left out of every part; of a given test part it is 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from luthier.data.dataset import Dataset
-from luthier.data.findings import Action, Finding
+from luthier.data.findings import Finding
 from luthier.data.keys import missing_cells
 from luthier.data.schema import Kind
-from luthier.data.wording import name_rows, share_of
 from luthier.data.words import Span, Words, cuts_a_word, is_entity_tag, read_list, read_spans, read_words
+from luthier.tasks.fault_findings import Fault, fault_findings
 
 NAME = "tags"
-_SHOWN_CHARACTERS = 60
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """One kind of fault.
-
-    Attributes:
-        what: What these rows have, to follow "3 rows have".
-        remedy: What to do.
-        harmless: The row can be used all the same.
-    """
-
-    what: str
-    remedy: str
-    harmless: bool = False
 
 
 FAULTS = {
@@ -70,13 +53,7 @@ def check_tags(dataset: Dataset) -> list[Finding]:
         faults = _span_faults(words, str(cell)) if kind is Kind.SPANS else _tag_faults(words, str(cell), kind)
         for name, example in faults:
             found.setdefault(name, {}).setdefault(row, example)
-    return [
-        finding
-        for name in FAULTS
-        if name in found
-        for part, rows in dataset.parts.items()
-        for finding in _findings(dataset, part, rows, name, found[name])
-    ]
+    return fault_findings(dataset, NAME, FAULTS, found)
 
 
 def _tag_faults(words: Words, cell: str, kind: Kind) -> Iterator[tuple[str, str]]:
@@ -118,33 +95,3 @@ def _one_span(words: Words, span: Span, before: Span | None) -> Iterator[tuple[s
         yield "no_word", f"{span.label} {span.start} to {span.end}"
     elif cuts_a_word(words, span):
         yield "cut_word", f"'{words.text[span.start : span.end]}'"
-
-
-def _findings(dataset: Dataset, part: str, rows: np.ndarray, name: str, examples: dict[int, str]) -> Iterator[Finding]:
-    bad = np.array([row for row in rows.tolist() if row in examples], dtype=np.int64)
-    if not len(bad):
-        return
-    fault, whole = FAULTS[name], len(rows)
-    hopeless = not fault.harmless and 2 * len(bad) > whole
-    noun = "rows" if part == "all" else f"{part} rows"
-    outcome = "" if fault.harmless or hopeless else " They are not scored." if part == "test" else " They are left out."
-    yield Finding(
-        check=NAME,
-        severity="error" if hopeless else "info" if fault.harmless else "warning",
-        problem=f"{share_of(len(bad), whole, noun=noun)} {'has' if len(bad) == 1 else 'have'} {fault.what}."
-        f"{outcome} {name_rows(dataset, bad)}{_first(examples[int(bad[0])])}",
-        remedy=fault.remedy,
-        count=len(bad),
-        rows=bad,
-        part=part,
-        action=None if fault.harmless or hopeless else Action(kind="drop_rows", rows=bad),
-        by_default=not fault.harmless and not hopeless,
-        evidence={"fault": name, "excluded_from_scoring": not fault.harmless},
-    )
-
-
-def _first(example: str) -> str:
-    if not example:
-        return ""
-    short = example if len(example) <= _SHOWN_CHARACTERS else example[: _SHOWN_CHARACTERS - 1] + "…"
-    return f" The first: {short}."

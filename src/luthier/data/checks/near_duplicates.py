@@ -9,7 +9,7 @@ from luthier.data.checks.minhash import THRESHOLD, Pairs, find_near_pairs
 from luthier.data.checks.overlap import PAIRS
 from luthier.data.dataset import Dataset, Rows
 from luthier.data.findings import Action, Finding
-from luthier.data.keys import Keys, answer_kind, input_keys, label_codes, link_keys, remember_last
+from luthier.data.keys import Keys, answer_kind, compared_column, input_keys, label_codes, link_keys, remember_last
 from luthier.data.wording import name_rows, share_of
 
 NAME = "near-duplicates"
@@ -62,7 +62,7 @@ def _near_pairs(dataset: Dataset) -> Pairs:
     new = np.ones(len(order), dtype=bool)
     new[1:] = keys[order][1:] != keys[order][:-1]
     rows = np.sort(order[new & (keys[order] != 0)])
-    texts = [text or "" for text in dataset.column("text").take(rows).to_pylist()]
+    texts = [text or "" for text in compared_column(dataset, "text").take(rows).to_pylist()]
     if "text_pair" in dataset.schema.roles:
         seconds = dataset.column("text_pair").take(rows).to_pylist()
         texts = [f"{text} {second or ''}" for text, second in zip(texts, seconds, strict=True)]
