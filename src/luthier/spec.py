@@ -21,7 +21,7 @@ from luthier.core.yaml_text import YamlValue, parse_yaml, read_yaml, write_block
 from luthier.data.settings import DataSettings
 from luthier.errors import SpecError, raise_together
 from luthier.evaluation.settings import EvaluationSettings
-from luthier.models.settings import HeadSettings, ModelSettings, TableSettings
+from luthier.models.settings import GenerationSettings, HeadSettings, ModelSettings, TableSettings
 from luthier.output import OutputSettings
 from luthier.studies.settings import SearchSettings
 from luthier.training.settings import TrainingSettings
@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "model.head": HeadSettings,
     "model.table": TableSettings,
     "training": TrainingSettings,
+    "generation": GenerationSettings,
     "evaluation": EvaluationSettings,
     "output": OutputSettings,
     "search": SearchSettings,
@@ -72,6 +73,7 @@ class TuneSpec(Settings):
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
+    generation: GenerationSettings = GenerationSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     output: OutputSettings = OutputSettings()
     search: SearchSettings = SearchSettings()

@@ -32,16 +32,23 @@ class RowBuffer:
     Args:
         num_rows: How many rows.
         spill_bytes: Above this size they are in a file of the cache folder.
+        fill: Where rows may be of different width, what shorter ones are filled up with.
 
     Example:
         >>> buffer = RowBuffer(3)
         >>> buffer.put(np.array([2, 0]), np.array([[1.0, 2.0], [3.0, 4.0]], dtype=np.float32))
         >>> buffer.array.tolist()
         [[3.0, 4.0], [0.0, 0.0], [1.0, 2.0]]
+        >>> buffer = RowBuffer(2, fill=-1)
+        >>> buffer.put(np.array([0]), np.array([[1.0]]))
+        >>> buffer.put(np.array([1]), np.array([[2.0, 3.0]]))
+        >>> buffer.array.tolist()
+        [[1.0, -1.0], [2.0, 3.0]]
     """
 
-    def __init__(self, num_rows: int, *, spill_bytes: int = SPILL_BYTES) -> None:
+    def __init__(self, num_rows: int, *, spill_bytes: int = SPILL_BYTES, fill: float | None = None) -> None:
         self._num_rows = num_rows
+        self._fill = fill
         self._spill_bytes = spill_bytes
         self._since_release = 0
         self.array: Float[np.ndarray, "N ..."] | None = None
@@ -54,11 +61,26 @@ class RowBuffer:
         """
         if self.array is None:
             self.array = zero_rows((self._num_rows, *values.shape[1:]), values.dtype, spill_bytes=self._spill_bytes)
+        if self._fill is not None and values.shape[1] != self.array.shape[1]:
+            values = self._as_wide(values)
         self.array[places] = values
         self._since_release += values.nbytes
         if self._since_release >= SLICE_BYTES:
             _release(self.array)
             self._since_release = 0
+
+    def _as_wide(self, values: Float[np.ndarray, "B W"]) -> Float[np.ndarray, "B V"]:
+        """Rows as wide as all others, which grow if these are wider."""
+        assert self.array is not None
+        assert self._fill is not None
+        width = max(values.shape[1], self.array.shape[1])
+        if width > self.array.shape[1]:
+            wider = zero_rows((self._num_rows, width), self.array.dtype, spill_bytes=self._spill_bytes)
+            for part in slices_of(self.array):
+                wider[part, : self.array.shape[1]] = self.array[part]
+                wider[part, self.array.shape[1] :] = self._fill
+            self.array = wider
+        return np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=self._fill)
 
 
 def zero_rows(

@@ -36,6 +36,7 @@ class RunFacts:
         cost: By model: what it took to make.
         seeds: Seeds of the runs behind the card.
         validation: By model: its score on validation, where that is worth showing.
+        steers_by: The measure of these scores, where that is not the primary one.
         validation_predictions: Of the tuned model; gives the temperature that would calibrate it best.
         retained: By model and measure: scores on what the model could do before.
         importance: Of a model of tables: what each column matters.
@@ -52,6 +53,7 @@ class RunFacts:
     retained: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     importance: Mapping[str, float] = field(default_factory=dict)
     changes: Sequence[Change] = ()
+    steers_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,7 @@ def build_card(
             absent=_reasons(models, facts.absent),
             cost=facts.cost,
             validation=facts.validation,
+            steers_by=facts.steers_by,
             answer_kind=tuned.answer_kind,
             described=facts.described,
             per_class=details.per_class,

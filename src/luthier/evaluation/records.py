@@ -149,6 +149,7 @@ class Metrics:
     absent: Mapping[str, str]
     cost: Mapping[str, Cost]
     validation: Mapping[str, float] = field(default_factory=dict)
+    steers_by: str = ""
     answer_kind: str = "label"
     described: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     per_class: Sequence[Mapping[str, object]] = ()

@@ -52,15 +52,15 @@ class Features:
     """What a pass left behind.
 
     Attributes:
-        pooled: [N, D] float32, one row per row of the inputs asked for.
-        pooled_store: What `pooled` was read from.
+        pooled: [N, D] float32, one row per row of the inputs asked for; of a network with its own head [N, 0].
+        pooled_store: What `pooled` was read from; None if there is none.
         boundaries: Store of what enters each block asked for; under the number of blocks, of what leaves the last one.
         reused: Whether everything was found on disk.
         cost: Of the passes that filled the stores, whenever that was: what is found on disk has been paid for once.
     """
 
     pooled: Float[np.ndarray, "N D"]
-    pooled_store: ActivationStore
+    pooled_store: ActivationStore | None
     boundaries: Mapping[int, ActivationStore]
     reused: bool
     cost: Cost
@@ -111,22 +111,29 @@ def compute_features(
     *,
     boundary_rows: Mapping[int, Int[np.ndarray, " n"]],
     observer: Observer,
+    pools: bool = True,
 ) -> Features:
     """Pooled features of all rows, and what enters some blocks for some rows, from disk where they have been computed before.
 
     Args:
         backbone: After `rehearse`.
         boundary_rows: Block -> rows whose activations are kept; the number of blocks stands for the last hidden states.
+        pools: Whether there are pooled features: not of a network with its own head.
     """
-    pooled_plan, pooled_inverse = _plan(backbone, inputs, settings, boundary=None, rows=np.arange(len(inputs.keys)))
     plans = _boundary_plans(backbone, inputs, settings, boundary_rows)
-    every = [pooled_plan, *plans.values()]
+    every = list(plans.values())
+    if pools:
+        pooled_plan, pooled_inverse = _plan(backbone, inputs, settings, boundary=None, rows=np.arange(len(inputs.keys)))
+        every.insert(0, pooled_plan)
     stores, reused = _open_or_fill(backbone, inputs, settings, every, observer=observer)
+    pooled = (
+        stores["pooled"].read(pooled_inverse, padded=False).numpy() if pools else np.zeros((len(inputs.keys), 0), np.float32)
+    )
     return Features(
-        pooled=stores["pooled"].read(pooled_inverse, padded=False).numpy(),
-        pooled_store=stores["pooled"],
+        pooled=pooled,
+        pooled_store=stores.get("pooled"),
         boundaries={boundary: stores[plan.name] for boundary, plan in plans.items()},
-        reused=reused,
+        reused=reused and bool(every),
         cost=cost_of(stores.values()),
     )
 

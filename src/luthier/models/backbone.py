@@ -21,7 +21,7 @@ from luthier.errors import ModelError
 from luthier.models.layout import Layout, find_layout
 from luthier.models.pooling import pool_states
 from luthier.models.processors import Processor
-from luthier.models.rehearsal import Rehearsal, form_of, position_bias_of
+from luthier.models.rehearsal import Rehearsal, form_of, keeper, stand_in
 
 ModelInputs = Mapping[str, Tensor]
 TOKEN_TYPES = "token_type_ids"
@@ -32,7 +32,7 @@ class State:
     """What a backbone computed.
 
     Attributes:
-        hidden: Last hidden states: [B, T, D], or feature maps [B, D, H, W].
+        hidden: Last hidden states: [B, T, D], or feature maps [B, D, H, W]; of a network with its own head logits [B, T, V].
         mask: Which of T are real (None for maps and for models without padding).
         pooled: The network's own pooled output [B, D], where it has one.
     """
@@ -79,6 +79,7 @@ class Backbone(nn.Module):
         self.network = network
         self.layout, self.width, self.model_type = layout, width, model_type
         self.rehearsal: Rehearsal | None = None
+        self.fixed = _fixed_parameters(network)
         self._start = 0
         self._stored: Tensor | None = None
         self.eval()
@@ -118,7 +119,7 @@ class Backbone(nn.Module):
             output = self.network(**self._taken(inputs))
         finally:
             self._stored = None
-        hidden = output.last_hidden_state if hasattr(output, "last_hidden_state") else output
+        hidden = next((getattr(output, name) for name in ("logits", "last_hidden_state") if hasattr(output, name)), output)
         pooled = getattr(output, "pooler_output", None)
         return State(
             hidden=hidden,
@@ -126,11 +127,30 @@ class Backbone(nn.Module):
             pooled=None if pooled is None or self.layout.pooling != "model" else pooled.flatten(1),
         )
 
-    def _taken(self, inputs: ModelInputs) -> ModelInputs:
-        """Without the kind of each token (first or second text) where the network knows no such thing."""
-        if TOKEN_TYPES not in inputs or TOKEN_TYPES in signature(self.network.forward).parameters:
-            return inputs
-        return {name: value for name, value in inputs.items() if name != TOKEN_TYPES}
+    def _taken(self, inputs: ModelInputs) -> Mapping[str, Any]:
+        """What the network is called with: without the kind of each token where it knows no such thing; nothing is cached."""
+        known = signature(self.network.forward).parameters
+        taken: dict[str, Any] = {name: value for name, value in inputs.items() if name != TOKEN_TYPES or name in known}
+        if "use_cache" in known:
+            taken["use_cache"] = False
+        if self._stored is not None and self._is_handover(self._start):
+            taken["encoder_outputs"] = (self._stored,)
+        return taken
+
+    def _is_handover(self, boundary: int) -> bool:
+        """Whether a run from this block on starts from what the encoder gives to the decoder."""
+        return bool(self.layout.encoder) and boundary == self.layout.last_start
+
+    def start_of(self, boundary: int) -> int:
+        """The block that a run from the store begins at if everything below `boundary` is frozen.
+
+        Example:
+            >>> from luthier.testing.backbones import tiny_bert
+            >>> tiny_bert(seed=0).start_of(1)
+            1
+        """
+        last = self.layout.last_start
+        return boundary if last is None else min(boundary, last)
 
     def _state_of(self, inputs: ModelInputs, stored: Tensor) -> State:
         """What the whole network gave, from what was stored of it: a pooled vector [B, D], or hidden states."""
@@ -146,8 +166,8 @@ class Backbone(nn.Module):
         return stored.to(next(self.network.parameters()).dtype)
 
     def _mask_of(self, inputs: ModelInputs, hidden: Tensor) -> Tensor | None:
-        mask = inputs.get("attention_mask")
-        if mask is None or hidden.ndim != 3:
+        mask = inputs.get("decoder_attention_mask" if self.layout.encoder else "attention_mask")
+        if mask is None or mask.ndim != 2 or hidden.ndim != 3:
             return None
         if mask.shape[1] == hidden.shape[1]:
             return mask.bool()
@@ -173,11 +193,8 @@ class Backbone(nn.Module):
         captured: dict[int, Tensor] = {}
         handles = []
         for boundary in boundaries:
-
-            def keep(module: nn.Module, args: Any, kwargs: Any, boundary: int = boundary) -> None:
-                captured[boundary] = args[0] if args else kwargs["hidden_states"]
-
-            handles.append(self.block(boundary).register_forward_pre_hook(keep, with_kwargs=True))
+            place = self.network.get_submodule(self.layout.encoder) if self._is_handover(boundary) else self.block(boundary)
+            handles.append(keeper(place, captured, boundary, leaving=self._is_handover(boundary)))
         try:
             yield captured
         finally:
@@ -244,7 +261,7 @@ class Backbone(nn.Module):
                 + (" before a rehearsal." if self.rehearsal is None else "."),
                 remedy="backbone.rehearse(inputs), then a boundary from 1 to the number of blocks",
             )
-        if boundary == self.num_blocks:
+        if boundary == self.num_blocks or self._is_handover(boundary):
             self._start = boundary
             try:
                 yield
@@ -290,43 +307,30 @@ class Backbone(nn.Module):
     def _stand_in(self, name: str) -> Any:
         """A `forward` for a module that is skipped: returns the stored hidden states in the form the caller expects."""
         assert self.rehearsal is not None
-        form = self.rehearsal.outputs[name]
-        transposed = name in self.layout.channels_first
-        biased = self.layout.position_bias and name == self.layout.blocks[0]
-
-        def stand_in(*args: Any, **kwargs: Any) -> Any:
-            assert self._stored is not None
-            hidden = self._stored.transpose(1, 2) if transposed else self._stored
-            if form is None:
-                return hidden
-            places = [hidden if place is ... else place for place in form]
-            if biased:
-                places[1] = position_bias_of(self.network.get_submodule(name), hidden)
-            elif self.layout.position_bias and name in self.layout.blocks:
-                places[1] = args[2] if len(args) > 2 else kwargs["position_bias"]
-            return tuple(places)
-
-        return stand_in
-
-    def inputs_for_stored(self, inputs: ModelInputs, batch_size: int) -> ModelInputs:
-        """Inputs for a run from the store: text and masks as they are; media, which nobody reads, as zeros without memory."""
-        return {
-            name: value
-            if value.ndim <= 2 or name == "attention_mask"
-            else value.new_zeros(()).expand(batch_size, *value.shape[1:])
-            for name, value in inputs.items()
-        }
+        return stand_in(
+            self.network,
+            name,
+            self.rehearsal.outputs[name],
+            layout=self.layout,
+            stored=lambda: self._stored,
+        )
 
     def parameters_from(self, boundary: int) -> Iterator[tuple[str, nn.Parameter]]:
         """Names and parameters that train when everything before block `boundary` is frozen: none if no block is left."""
         if boundary <= 0:
-            yield from self.network.named_parameters()
+            yield from ((name, item) for name, item in self.network.named_parameters() if name not in self.fixed)
         if not 0 < boundary < self.num_blocks:
             return
-        prefixes = tuple(f"{name}." for name in [*self.layout.blocks[boundary:], *self.layout.tail])
+        prefixes = tuple(f"{name}." for name in self._modules_from(boundary))
         for name, parameter in self.network.named_parameters():
-            if name.startswith(prefixes):
+            if name.startswith(prefixes) and name not in self.fixed:
                 yield name, parameter
+
+    def _modules_from(self, boundary: int) -> list[str]:
+        """The modules that train when everything before block `boundary`, which is not the first, is frozen."""
+        last = self.layout.last_start
+        middle = self.layout.middle if last is None or boundary < last else ()
+        return [*self.layout.blocks[boundary:], *middle, *self.layout.tail]
 
     def blocks_above(self, name: str) -> int:
         """How many blocks stand above a parameter of the network; the stem lies below all of them, the tail above.
@@ -340,6 +344,8 @@ class Backbone(nn.Module):
         for index, block in enumerate(self.layout.blocks):
             if name.startswith(f"{block}."):
                 return self.num_blocks - 1 - index
+        if name.startswith(tuple(f"{part}." for part in self.layout.middle)):
+            return self.num_blocks - (self.layout.last_start or 0)
         return 0 if name.startswith(tuple(f"{part}." for part in self.layout.tail)) else self.num_blocks
 
     def train_from(self, boundary: int, mode: bool = True) -> None:
@@ -354,11 +360,17 @@ class Backbone(nn.Module):
         if boundary <= 0:
             self.network.train()
         else:
-            for name in [*self.layout.blocks[boundary:], *self.layout.tail]:
+            for name in self._modules_from(boundary):
                 self.network.get_submodule(name).train()
         for module in self.network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
+
+
+def _fixed_parameters(network: nn.Module) -> frozenset[str]:
+    """Parameters that the family itself never trains: tables of positions, which some do not even save."""
+    fixed = {name for name, item in network.named_parameters() if not item.requires_grad}
+    return frozenset(fixed if any(item.requires_grad for item in network.parameters()) else ())
 
 
 class _Reached(Exception):

@@ -167,6 +167,26 @@ class TokenHead(nn.Module):
         return {"kind": "tokens", "inner": self.inner.settings()}
 
 
+class OwnHead(nn.Module):
+    """Stands for the head that a network has itself, as language models do: it hands on the network's logits.
+
+    Example:
+        >>> head = OwnHead()
+        >>> head(State(hidden=torch.ones(2, 5, 9), mask=None, pooled=None)).shape, list(head.parameters())
+        (torch.Size([2, 5, 9]), [])
+    """
+
+    reads_states = True
+
+    def forward(self, state: State) -> Float[Tensor, "B T V"]:
+        """The network's logits."""
+        return state.hidden
+
+    def settings(self) -> dict[str, object]:
+        """What is needed to build it again."""
+        return {"kind": "own"}
+
+
 class SpanHead(nn.Module):
     """A head that points at pieces of a text: where each begins and ends, or that it is nowhere.
 
@@ -252,6 +272,8 @@ def head_from(saved: Mapping[str, Any]) -> nn.Module:
 
         return FrameHead(head_from(saved.get("inner", {})))
     arguments = {name: value for name, value in saved.items() if name != "kind"}
+    if saved.get("kind") == "own":
+        return OwnHead()
     kinds: Mapping[object, Any] = {"linear": LinearHead, "deep": DeepHead}
     try:
         if saved.get("kind") == "spans":

@@ -29,6 +29,11 @@ class Layout:
         position_bias: Whether the first block makes the position bias that the others add (T5).
         pooling: How one vector is made of the last hidden states: `mean` or `max` over valid tokens, `first` or `last` valid
             token, or `model`: the network's own `pooler_output`.
+        encoder: Of an encoder-decoder, whose blocks are the encoder's and then the decoder's: the module of the encoder.
+        middle: Modules with weights between the encoder's last block and the decoder's first; they train whenever a block of
+            the encoder does.
+        last_start: The last block that a run can start from; None: any. What is frozen above it is computed anew. Of an
+            encoder-decoder it is the decoder's first, which starts from what the encoder gives.
     """
 
     stem: tuple[str, ...]
@@ -38,6 +43,9 @@ class Layout:
     channels_first: tuple[str, ...] = ()
     position_bias: bool = False
     pooling: Pooling = "mean"
+    encoder: str = ""
+    middle: tuple[str, ...] = ()
+    last_start: int | None = None
 
 
 # T5 has one dropout that it uses before the first block and after the last one: it must stay off while the stem is frozen.
@@ -83,6 +91,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, object]] = {
     "whisper": {"channels_first": ("conv1", "conv2")},
     "audio-spectrogram-transformer": {"pooling": "model"},
 }
+RUN_EARLY = ("layernorm_embedding",)  # registered after the blocks of BART's relatives, and run before them
 STABLE_NORM = ("wav2vec2", "hubert", "wavlm")
 
 
@@ -103,6 +112,8 @@ def find_layout(model: nn.Module, model_type: str = "") -> Layout:
         >>> find_layout(net).blocks
         ('layers.0', 'layers.1')
     """
+    if encoder := _encoder_of(model):
+        return _two_rows(model, encoder, model_type)
     exception = dict(EXCEPTIONS.get(model_type, {}))
     pattern = exception.pop("blocks", None)
     blocks = _expand(model, str(pattern)) if pattern else _longest_list(model)
@@ -121,6 +132,54 @@ def find_layout(model: nn.Module, model_type: str = "") -> Layout:
         assert isinstance(names, tuple)
         found[key] = tuple(name for name in names if name in existing)
     return Layout(**found)  # type: ignore[arg-type]
+
+
+def _encoder_of(model: nn.Module) -> str:
+    """The way to the encoder of a network that has an encoder and a decoder, and is one; else nothing."""
+    is_both = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    paths = [name for name, _ in model.named_modules() if name.rpartition(".")[2] == "encoder"]
+    return next((path for path in paths if _sibling(path, "decoder") in dict(model.named_modules())), "") if is_both else ""
+
+
+def _sibling(path: str, name: str) -> str:
+    return f"{path.rpartition('.')[0]}.{name}".lstrip(".")
+
+
+def _two_rows(model: nn.Module, encoder: str, model_type: str) -> Layout:
+    """The layout of an encoder-decoder: the encoder's blocks, then the decoder's, with what stands between and around them."""
+    decoder = _sibling(encoder, "decoder")
+    first, second = (_parts_of(model, path) for path in (encoder, decoder))
+    before, after = (_siblings(model, path, before=path == encoder) for path in (encoder, decoder))
+    exception = EXCEPTIONS.get(model_type, {})
+    wanted = exception.get("channels_first", ())
+    assert isinstance(wanted, tuple)
+    return Layout(
+        stem=(*(name for name in before if not isinstance(model.get_submodule(name), nn.Embedding)), *first[0]),
+        blocks=(*first[1], *second[1]),
+        middle=(*first[2], *second[0]),
+        tail=(*second[2], *after),
+        channels_first=tuple(name for name in first[0] if name.removeprefix(f"{encoder}.") in wanted),
+        position_bias=bool(exception.get("position_bias", False)),
+        encoder=encoder,
+        last_start=len(first[1]),
+    )
+
+
+def _parts_of(model: nn.Module, path: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Stem, blocks and tail of one of the two, as names in the whole.
+
+    A dropout stands with neither: T5 uses one before its first block and after its last; it stays off while one is frozen.
+    """
+    part = model.get_submodule(path)
+    blocks = _longest_list(part)
+    stem, tail = _around(part, blocks)
+    early = tuple(name for name in tail if name in RUN_EARLY)
+    stem, tail = (*stem, *early), tuple(name for name in tail if name not in early)
+
+    def named(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"{path}.{name}" for name in names if not isinstance(part.get_submodule(name), nn.Dropout))
+
+    return named(stem), named(blocks), named(tail)
 
 
 def _longest_list(model: nn.Module) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from luthier.errors import ModelError
 from luthier.models.backbone import Backbone, wrap_backbone
 from luthier.models.layout import Pooling, find_layout
 from luthier.models.own import OWN, load_own
+from luthier.models.settings import NetworkKind
 from luthier.models.source import PretrainedFolder
 
 # Families whose encoder is not what AutoModel gives: the class to load, and the way to its encoder.
@@ -22,14 +23,23 @@ ENCODERS: Mapping[str, tuple[str, str]] = {
     "whisper": ("WhisperModel", "encoder"),
     "bart": ("BartModel", "encoder"),
 }
+NETWORKS: Mapping[NetworkKind, str] = {  # with their own head, which gives logits
+    "causal-lm": "AutoModelForCausalLM",
+    "masked-lm": "AutoModelForMaskedLM",
+    "seq2seq-lm": "AutoModelForSeq2SeqLM",
+    "speech-seq2seq": "AutoModelForSpeechSeq2Seq",
+}
 POOLINGS: tuple[Pooling, ...] = ("mean", "first", "last", "max", "model")
 
 
-def load_backbone(source: PretrainedFolder, *, pooling: Pooling | None = None, attention: str | None = None) -> Backbone:
+def load_backbone(
+    source: PretrainedFolder, *, pooling: Pooling | None = None, attention: str | None = None, kind: NetworkKind = "encoder"
+) -> Backbone:
     """Load a checked folder: safetensors only, no remote code, float32, no network.
 
     Args:
         source: What `resolve_model` returned.
+        kind: What of it: the encoder, or the whole with its own head.
         pooling: How one vector is made of many; by default what the model was trained with.
         attention: Implementation of attention, as transformers calls it; by default transformers' choice.
 
@@ -41,7 +51,7 @@ def load_backbone(source: PretrainedFolder, *, pooling: Pooling | None = None, a
         backbone = load_own(source.folder)
         backbone.layout = replace(backbone.layout, pooling=pooling or backbone.layout.pooling)
         return backbone
-    network = load_network(source.folder, source.model_type, attention=attention)
+    network = load_network(source.folder, source.model_type, attention=attention, kind=kind)
     layout = find_layout(network, source.model_type)
     recorded = source.entry.pooling if source.entry and source.entry.modality == "text" else None
     chosen = pooling or recorded or _sentence_pooling(source.folder) or layout.pooling
@@ -60,25 +70,37 @@ def choose_attention(device: str, longest: int) -> str | None:
     return "eager" if device == "cpu" and longest <= 256 else None
 
 
-def load_network(folder: Path, model_type: str, *, attention: str | None = None) -> nn.Module:
-    """The encoder of a Hugging Face folder, in float32 and evaluation mode."""
+def load_network(folder: Path, model_type: str, *, attention: str | None = None, kind: NetworkKind = "encoder") -> nn.Module:
+    """The encoder of a Hugging Face folder, or the whole with its own head, in float32 and evaluation mode.
+
+    Raises:
+        ModelError: transformers cannot load it, or it has no such head.
+    """
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    kind, inner = _class_of(folder, model_type)
+    of_kind, inner = _class_of(folder, model_type) if kind == "encoder" else (getattr(transformers, NETWORKS[kind]), "")
     try:
-        network: Any = kind.from_pretrained(
+        network, loaded = of_kind.from_pretrained(
             folder,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
             dtype="float32",
             attn_implementation=attention,
+            output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:300]
-        raise ModelError(f"transformers cannot load {folder} ({model_type}): {reason}", remedy="luthier doctor") from error
+        remedy = "luthier doctor" if kind == "encoder" else f"--model NAME, one that transformers' {NETWORKS[kind]} can load"
+        raise ModelError(f"transformers cannot load {folder} ({model_type}): {reason}", remedy=remedy) from error
+    if kind != "encoder" and loaded["missing_keys"]:
+        missing = ", ".join(sorted(loaded["missing_keys"])[:3])
+        raise ModelError(
+            f"{folder} ({model_type}) has no head that gives tokens ({missing} would be random).",
+            remedy=f"--model NAME, one that was saved as transformers' {NETWORKS[kind]}",
+        )
     network = network.get_submodule(inner) if inner else network
     drop_unused_pooler(network)
     leave_nothing_to_numpy(network)

@@ -1,10 +1,13 @@
 """What one small pass shows of a network: the forms that stand-ins for skipped modules must give back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from luthier.models.layout import Layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,3 +41,51 @@ def position_bias_of(block: nn.Module, hidden: Tensor) -> Tensor:
     """T5's relative position bias [1, heads, T, T], which the first block makes for all of them."""
     attention: Any = block.get_submodule("layer.0.SelfAttention")
     return attention.compute_bias(hidden.shape[1], hidden.shape[1], device=hidden.device)  # type: ignore[no-any-return]
+
+
+def keeper(module: nn.Module, kept: dict[int, Tensor], place: int, *, leaving: bool) -> RemovableHandle:
+    """A hook that keeps the hidden states that enter a module, or that leave it, under a number."""
+
+    def entering_states(module: nn.Module, args: Any, kwargs: Any) -> None:
+        kept[place] = args[0] if args else kwargs["hidden_states"]
+
+    def leaving_states(module: nn.Module, args: Any, output: Any) -> None:
+        kept[place] = output[0]
+
+    if leaving:
+        return module.register_forward_hook(leaving_states)
+    return module.register_forward_pre_hook(entering_states, with_kwargs=True)
+
+
+def stand_in(
+    network: nn.Module,
+    name: str,
+    form: tuple[Any, ...] | None,
+    *,
+    layout: Layout,
+    stored: Callable[[], Tensor | None],
+) -> Callable[..., Any]:
+    """A `forward` for a module that is skipped.
+
+    Args:
+        name: Of the module in its network.
+        form: Of what it returns; see `Rehearsal.outputs`.
+        stored: Gives the hidden states that the run starts from.
+    """
+    transposed = name in layout.channels_first
+    biased = layout.position_bias and name == layout.blocks[0]
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        states = stored()
+        assert states is not None
+        hidden = states.transpose(1, 2) if transposed else states
+        if form is None:
+            return hidden
+        places = [hidden if place is ... else place for place in form]
+        if biased:
+            places[1] = position_bias_of(network.get_submodule(name), hidden)
+        elif layout.position_bias and name in layout.blocks:
+            places[1] = args[2] if len(args) > 2 else kwargs["position_bias"]
+        return tuple(places)
+
+    return forward

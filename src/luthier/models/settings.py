@@ -7,6 +7,8 @@ from pydantic import Field
 from luthier.core.settings import Settings
 from luthier.errors import SpecError
 
+NetworkKind = Literal["encoder", "causal-lm", "masked-lm", "seq2seq-lm", "speech-seq2seq"]  # what of a folder a task takes
+
 
 class HeadSettings(Settings):
     """What stands on the backbone and gives the task's outputs.
@@ -41,6 +43,39 @@ def refuse_idle_head(head: HeadSettings) -> None:
         raise SpecError(
             f"{' and '.join(said)} would change nothing: a head of one layer has no hidden layers.",
             remedy=f"--head-layers 2 {' '.join(said)}",
+        )
+
+
+class GenerationSettings(Settings):
+    """How a model that writes its answers token by token does so."""
+
+    max_new_tokens: int | None = Field(
+        None, ge=1, description="Most tokens that an answer may have (default: fits the answers of train)"
+    )
+    num_beams: int = Field(
+        1, ge=1, le=64, description="Answers that are followed side by side: 1 takes the likeliest token each time (greedy)"
+    )
+    length_penalty: float = Field(
+        1.0, description="Above 0 beams favour long answers, below 0 short ones; only with more than one beam"
+    )
+    stop_strings: tuple[str, ...] = Field((), description="Texts at which an answer ends, which do not belong to it")
+
+
+def refuse_idle_generation(generation: GenerationSettings, *, generates: bool, task: str) -> None:
+    """Raise SpecError for words about answers that nothing writes, or about beams where there is one.
+
+    Example:
+        >>> refuse_idle_generation(GenerationSettings(num_beams=4), generates=True, task="sequence-to-sequence")
+    """
+    default = GenerationSettings()
+    said = [name for name in GenerationSettings.model_fields if getattr(generation, name) != getattr(default, name)]
+    if said and not generates:
+        flag = f"--{said[0].replace('_', '-')}"
+        raise SpecError(f"{flag} is for models that write answers; {task} does not.", remedy=f"leave {flag} out")
+    if generation.length_penalty != default.length_penalty and generation.num_beams == 1:
+        raise SpecError(
+            "--length-penalty would change nothing: there is one beam only.",
+            remedy=f"--num-beams 4 --length-penalty {generation.length_penalty:g}",
         )
 
 

@@ -102,6 +102,10 @@ class TextProcessor:
         """The token of an id, for people."""
         return self._tokenizer.id_to_token(token_id) or ""
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of some tokens, without special ones."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> TokenRows:
         """Token ids of texts, or of pairs of texts, cut to `max_length`, special tokens included."""
         inputs = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))

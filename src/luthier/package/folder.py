@@ -1,7 +1,8 @@
 """What a model folder holds, written and read.
 
     config.json, model.safetensors     the tuned backbone, as Hugging Face writes it
-    head.safetensors                   the head's weights
+    head.safetensors                   the head's weights; none where the network has its own
+    generation_config.json             of a model that writes its answers how it does so
     adapter/                           of a model tuned with one, which is merged into the weights above; as peft writes it
     processor.json, tokenizer.json     preprocessing; of a table how each column is read
     texts/                             of a table with texts the frozen model that reads them
@@ -35,6 +36,7 @@ from luthier.models.processors import Processor, TableProcessor, TextProcessor, 
 from luthier.models.refusal import MAX_CONFIG_BYTES, PICKLE_SUFFIXES, check_folder
 from luthier.models.strict_json import read_strict_json
 from luthier.models.table_processor import TEXTS
+from luthier.tasks import TASKS
 from luthier.tasks.protocol import TaskState
 from luthier.training.model import TunedModel
 
@@ -201,7 +203,8 @@ def _load_backbone(folder: Path, description: ModelDescription, *, attention: st
         instead = f"; {', '.join(found)} can run code when it is read, and is not" if found else ""
         raise ModelError(f"{folder} has no weights ({WEIGHTS}){instead}.", remedy="copy the model folder again")
     config = check_folder(folder)
-    network = load_network(folder, str(config["model_type"]), attention=attention)
+    kind = TASKS[description.state.task].network
+    network = load_network(folder, str(config["model_type"]), attention=attention, kind=kind)
     layout = find_layout(network, str(config["model_type"]))
     layout = type(layout)(**{**vars(layout), "pooling": description.pooling})
     return wrap_backbone(network, layout=layout, width=description.width, model_type=str(config["model_type"]))

@@ -18,8 +18,8 @@ from luthier.package.columns import columns_read, narrowed
 from luthier.package.folder import ModelDescription, load_folder, read_description
 from luthier.package.tolerant import faults_of, tolerant
 from luthier.tasks import TASKS
-from luthier.tasks.inputs import Inputs, units_of
-from luthier.tasks.protocol import Task
+from luthier.tasks.inputs import EMPTY, Inputs, units_of
+from luthier.tasks.protocol import Task, Writer
 from luthier.training.device import choose_device, choose_precision
 from luthier.training.model import TunedModel
 
@@ -49,6 +49,7 @@ class Model:
             self.precision = "float32"
         self._backbone = frozen_copy(model.backbone, precision=self.precision, device=device)
         self._head = model.head.to(device).eval()
+        self._writer = Writer(backbone=self._backbone, processor=processor, device=device)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -168,13 +169,16 @@ class Model:
             ResourceError: the disk has no room for what is decoded.
         """
         units = np.arange(len(inputs.lengths)) if units is None else units
-        decoded = RowBuffer(len(units))
+        decoded = RowBuffer(len(units), fill=EMPTY if self.task.generate else None)
         dtype = PRECISIONS[self.precision]
         with torch.inference_mode():
             for places in batches_by_length(inputs.lengths[units], is_media=self.description.modality != "text"):
                 state = self._backbone(to_device(inputs.batch(units[places]), dtype=dtype, device=self.device))
                 values = self._head(pool_for(self._head, self._backbone, state)).float().cpu().numpy()
-                decoded.put(places, self.task.decode(values, inputs, units[places]))
+                numbers = self.task.decode(values, inputs, units[places])
+                if self.task.generate is not None:
+                    numbers = np.hstack([numbers, self.task.generate(self._writer, inputs, units[places])])
+                decoded.put(places, numbers)
         assert decoded.array is not None
         return decoded.array
 

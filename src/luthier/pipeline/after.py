@@ -29,6 +29,7 @@ from luthier.pipeline.together import share_run, working_alone
 from luthier.pipeline.train import fit_settings, has_probe, training_rows
 from luthier.report import wanted_examples, write_report
 from luthier.spec import TuneSpec
+from luthier.tasks.protocol import has_own_head
 from luthier.training.ladder import RungResult, Workbench
 from luthier.training.loop import predict_rows
 from luthier.training.model import TunedModel
@@ -96,14 +97,24 @@ def _first_rung_on_test(
     spec: TuneSpec, prepared: Prepared, chosen: Chosen, results: Sequence[RungResult], model: TunedModel
 ) -> dict[str, Predictions]:
     """Where no probe could be fitted, the head that was trained on the frozen model takes its place, if it was not kept."""
+    first = results[0]
+    if has_own_head(chosen.task):
+        return {"pretrained": _pretrained_on_test(prepared, chosen, first, model)}
     if chosen.task.probe is not None or sum(result.kept for result in results) < 2:
         return {}
-    first = results[0]
     with working_alone(chosen):
         model.restore(first.weights, boundary=first.rung.boundary, moves=first.rung.moves)
         decoded = predict_rows(model, training_rows(chosen, chosen.units("test"), None), fit_settings(spec, chosen))
     assert decoded is not None
     return {"probe": predictions_of(prepared, chosen, "test", decoded)}
+
+
+def _pretrained_on_test(prepared: Prepared, chosen: Chosen, first: RungResult, model: TunedModel) -> Predictions:
+    """What the network answers as it comes, asked in the same way as the tuned one."""
+    with working_alone(chosen):
+        model.restore(first.weights, boundary=first.rung.boundary, moves=first.rung.moves)
+        asked = Model(model, chosen.processor, describe_model(prepared, chosen, model), device=chosen.device)
+        return _predict_test(prepared, chosen, asked)
 
 
 def _card(
@@ -124,8 +135,10 @@ def _card(
         tuned_cost = tuned_cost + result.cost
     cost["tuned"] = tuned_cost
     if before.probe is None:
-        cost["probe"] = results[0].cost
-    if "probe" not in test:
+        cost["pretrained" if has_own_head(task) else "probe"] = results[0].cost
+    if has_own_head(task):
+        absent["probe"] = "the pre-trained model brings its own head, and no new one is fitted"
+    elif "probe" not in test:
         absent["probe"] = "the model kept is the probe: only a new head on the pre-trained model"
     facts = RunFacts(
         task=task.name,
@@ -133,7 +146,8 @@ def _card(
         described={baseline.name: (baseline.title, baseline.about) for baseline in task.baselines if baseline.about},
         cost=cost,
         seeds=(spec.training.seed,),
-        validation={"probe": results[0].score, "tuned": winner.score},
+        validation={results[0].rung.name: results[0].score, "tuned": winner.score},
+        steers_by=task.steers_by,
         validation_predictions=winner.predictions,
         importance=importance,
     )

@@ -29,7 +29,7 @@ from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.together import share_probe, working_alone
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import Earlier, Sample, Task
+from luthier.tasks.protocol import Earlier, Sample, Task, has_own_head
 from luthier.training.balance import balanced_weights
 from luthier.training.ladder import score_of
 from luthier.training.methods.rung import Rung
@@ -97,13 +97,23 @@ def measure_before(
 def measure_frozen(
     spec: TuneSpec, chosen: Chosen, rungs: Sequence[Rung], *, observer: Observer, processes: Processes = ALONE
 ) -> tuple[Features, Decision[str]]:
-    """The one pass through the frozen model: pooled features, and what enters each block from which some rung starts."""
+    """The one pass through the frozen model: pooled features, and what enters each block from which some rung starts.
+
+    A network with its own head has no pooled features, and where nothing is stored there is no pass.
+    """
     rehearse(chosen)
     settings, decision, boundaries = choose_store(spec, chosen, rungs)
     observer.decided(decision)
     wanted = {boundary: stored_units(chosen) for boundary in processes.decided(sorted(boundaries))}
     with _naming_the_cache(), processes.one_at_a_machine_first(), working_alone(chosen):
-        features = compute_features(chosen.backbone, chosen.inputs, settings, boundary_rows=wanted, observer=observer)
+        features = compute_features(
+            chosen.backbone,
+            chosen.inputs,
+            settings,
+            boundary_rows=wanted,
+            pools=not has_own_head(chosen.task),
+            observer=observer,
+        )
         trim(settings.root, limit_bytes=STORE_LIMIT_BYTES)
     if features.reused:
         observer.note("the model's features of these rows were found on disk")
@@ -181,9 +191,11 @@ def choose_store(
         store_type=kind,
         device=chosen.device,
     )
-    boundaries = sorted({item for rung in rungs for item in rung.boundaries if 0 < item < chosen.backbone.num_blocks})
+    backbone = chosen.backbone
+    started = {item for rung in rungs for item in rung.boundaries if 0 < item < backbone.num_blocks}
     if head_reads_states(spec, chosen.task):
-        boundaries.append(chosen.backbone.num_blocks)
+        started.add(backbone.num_blocks)
+    boundaries = sorted({backbone.start_of(item) for item in started})
     units = stored_units(chosen)
     if not boundaries or spec.training.store == "off":
         why = "as asked" if boundaries else "no rung trains on top of frozen blocks"
@@ -208,7 +220,7 @@ def choose_store(
 
 def head_reads_states(spec: TuneSpec, task: Task) -> bool:
     """Whether the head stands on all hidden states, and not on a vector that the backbone pools."""
-    return task.probe is None or spec.model.head.pooling == "attention"
+    return not has_own_head(task) and (task.probe is None or spec.model.head.pooling == "attention")
 
 
 def _what_is_kept(chosen: Chosen, boundaries: Sequence[int]) -> str:

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import numpy as np
@@ -20,7 +20,7 @@ from luthier.data.targets import missing_targets
 from luthier.errors import DataError, ModelError, SpecError, raise_together
 from luthier.evaluation.costs import refuse_unfit_costs
 from luthier.models.backbone import Backbone
-from luthier.models.load import choose_attention, load_backbone
+from luthier.models.load import NETWORKS, choose_attention, load_backbone
 from luthier.models.processors import (
     AudioProcessor,
     Processor,
@@ -38,8 +38,8 @@ from luthier.pipeline.found import Found, Workplace
 from luthier.pipeline.prepare import Prepared, read_columns
 from luthier.pipeline.table_model import find_table_model, precision_of_tables
 from luthier.spec import TuneSpec
-from luthier.tasks.inputs import Inputs, units_of
-from luthier.tasks.protocol import Task, TaskState
+from luthier.tasks.inputs import AnsweredInputs, Inputs, units_of
+from luthier.tasks.protocol import Task, TaskState, has_own_head
 from luthier.training.balance import describe_balance
 from luthier.training.device import choose_device, choose_precision, choose_threads
 
@@ -123,12 +123,13 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     decisions = [*found.source.decisions, device, precision, threads, *state.decisions]
     decisions += [*found.decisions, *_seats_decision(seat)]
     _tell(observer, decisions)
-    loaded, shortened = _load(spec.model, found, backbone, device=device.value)
+    loaded, shortened = _load(spec.model, found, backbone, task=task, device=device.value)
     targets = task.targets(table, state, schema.roles, found.inputs)
     _tell_unknown(task, table, units_of(found.inputs, parts["train"]), found.inputs, targets, observer=observer)
     known = targets[units_of(found.inputs, parts["train"])]
     balance = describe_balance(spec.training, known, state.labels) if task.has_classes else []
-    last = [*shortened, *_head_decision(spec.model.head, loaded.width), *balance]
+    written = _generation_decision(spec, task, loaded, found.inputs, units_of(found.inputs, parts["train"]))
+    last = [*shortened, *written, *_head_decision(spec.model.head, loaded.width), *balance]
     _tell(observer, last)
     return Chosen(
         task=task,
@@ -179,6 +180,12 @@ def _origin(
     Raises:
         ModelError: nothing fits the name, or the network's own preprocessing is for something else than the data.
     """
+    if backbone is None and settings.name is None and has_own_head(task):
+        kind = NETWORKS[task.network]
+        raise ModelError(
+            f"{task.name} needs a model that gives tokens, and there is no default one.",
+            remedy=f"--model ./folder, one that transformers' {kind} can load; or --model org/name, which allows its download",
+        )
     if backbone is None or backbone.processor is None:
         source = resolve_model(settings, modality=task.modality, near=near)
         assert source.folder is not None
@@ -198,14 +205,15 @@ def _origin(
 
 
 def _load(
-    settings: ModelSettings, found: Found, backbone: Backbone | None, *, device: str
+    settings: ModelSettings, found: Found, backbone: Backbone | None, *, task: Task, device: str
 ) -> tuple[Backbone, list[Decision[Any]]]:
     """The backbone as the run uses it: pooled as asked, and with no more blocks than asked."""
     asked = settings.head.pooling
     pooling = None if asked == "auto" or asked == "attention" else asked
     if backbone is None:
         longest = found.processor.max_length if isinstance(found.processor, TextProcessor) else 1
-        loaded = load_backbone(found.source, pooling=pooling, attention=choose_attention(device, longest))
+        attention = choose_attention(device, longest)
+        loaded = load_backbone(found.source, pooling=pooling, attention=attention, kind=task.network)
     else:
         loaded = copy.deepcopy(backbone)
         loaded.layout = replace(loaded.layout, pooling=pooling) if pooling else loaded.layout
@@ -215,6 +223,19 @@ def _load(
     loaded = truncate(loaded, settings.keep_blocks)
     reason = f"as asked; the upper {all_blocks - loaded.num_blocks} of {all_blocks} blocks are left out"
     return loaded, [Decision(name="keep_blocks", value=loaded.num_blocks, reason=reason, override="--keep-blocks K")]
+
+
+def _generation_decision(
+    spec: TuneSpec, task: Task, backbone: Backbone, inputs: Inputs, units: Int[np.ndarray, " u"]
+) -> list[Decision[Any]]:
+    """How long answers may become that the model writes, set down in the network; nothing for other models."""
+    if task.generate is None:
+        return []
+    from luthier.models.generation import choose_max_new_tokens, set_generation
+
+    decision = choose_max_new_tokens(cast("AnsweredInputs", inputs).answer_lengths[units], spec.generation)
+    set_generation(backbone.network, spec.generation, max_new_tokens=decision.value)
+    return [decision]
 
 
 def _head_decision(head: HeadSettings, width: int) -> list[Decision[Any]]:

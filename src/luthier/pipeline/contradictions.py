@@ -1,9 +1,9 @@
 """What a spec says that cannot both be meant, or would change nothing: told before anything is read."""
 
 from luthier.errors import LuthierError, SpecError, raise_together
-from luthier.models.settings import TableSettings, refuse_idle_head
+from luthier.models.settings import HeadSettings, TableSettings, refuse_idle_generation, refuse_idle_head
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import Task
+from luthier.tasks.protocol import Task, has_own_head
 from luthier.training.balance import refuse_double_balance
 
 
@@ -48,6 +48,7 @@ def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
     from luthier.training.mixing.mixture import MixingSettings
 
     training = spec.training
+    refuse_idle_generation(spec.generation, generates=task.generate is not None, task=task.name)
     refuse_unfit_mixing(MixingSettings(mixup=training.mixup, cutmix=training.cutmix), task.modality)
     pooling = spec.model.head.pooling
     problems = _table_problems(spec, task)
@@ -58,7 +59,10 @@ def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
         if value is not None and task.modality in {"text", "audio"} - {modality}:
             problem = f"{flag} {value:g} is for {modality}, and the data are {task.modality}."
             problems.append(SpecError(problem, remedy=f"leave {flag} out"))
-    if task.probe is None and pooling != "auto":
+    if has_own_head(task) and spec.model.head != HeadSettings():
+        problem = f"{task.name} keeps the head of the pre-trained network; another one was described."
+        problems.append(SpecError(problem, remedy="leave --head-layers, --head-dropout and the like out"))
+    elif task.probe is None and pooling != "auto":
         problem = f"The head of {task.name} stands on every hidden state: nothing is pooled, and '{pooling}' was asked for."
         problems.append(SpecError(problem, remedy="leave --head-pooling out"))
     if task.has_classes:

@@ -72,7 +72,7 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
                 spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop, processes=processes
             )
         model, results = train(spec, prepared, chosen, before, rungs, bench=bench)
-        decisions.append(ladder_decision(results, prepared.task.primary_measure, spec.training.method, observer=observer))
+        decisions.append(ladder_decision(results, bench.measure, spec.training.method, observer=observer))
         if spec.training.refit:
             results, again = refit(chosen, before, results, model=model, bench=bench)
             decisions.append(again)

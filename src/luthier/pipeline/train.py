@@ -11,11 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from luthier.core.decision import Decision
-from luthier.core.process import StopRequest
+from luthier.core.process import StopRequest, Stopwatch
 from luthier.core.progress import Observer
 from luthier.core.seeding import seed_for
 from luthier.data.dataset import EXAMPLE_ID
-from luthier.errors import SpecError, raise_together
+from luthier.errors import SpecError, Stopped, raise_together
+from luthier.evaluation.display import format_score, measure_title
 from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import Predictions
 from luthier.features.store import ActivationStore
@@ -26,12 +27,13 @@ from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.run_folder import RunFolder
 from luthier.pipeline.settle import build_opening
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import HeadOrigin, LossRecipe, LossSum, Task
+from luthier.tasks.protocol import HeadOrigin, LossRecipe, LossSum, Task, has_own_head, steering_measure
 from luthier.training.balance import balanced_weights
 from luthier.training.data import TrainingRows
 from luthier.training.dropout import set_dropout
 from luthier.training.fit_settings import FitSettings
 from luthier.training.ladder import RungResult, Workbench, climb, first_result, head_weights, train_head, use_probe
+from luthier.training.loop import predict_rows
 from luthier.training.methods import build_rung, ladder_rungs
 from luthier.training.methods.probe import in_steps
 from luthier.training.methods.rung import AdapterSettings, Rung
@@ -42,6 +44,8 @@ from luthier.training.optimizer import build_recipe
 from luthier.training.processes import ALONE, Processes
 from luthier.training.regularization import Penalties
 from luthier.training.settings import TrainingSettings
+
+AS_IT_COMES = "pretrained"  # the first rung of networks that bring their own head
 
 
 def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
@@ -58,9 +62,23 @@ def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
         refuse_unfit(chosen.backbone, asked)
         others = [] if asked.name == "probe" else [asked]
     refuse_idle_settings(spec.training, others)
-    first = probe if has_probe(spec, chosen.task) else in_steps(probe, is_linear=spec.model.head.is_linear)
+    first = _first_rung(spec, chosen.task, probe)
     rungs = [first, *(with_adapter(rung, spec.training) for rung in others)]
     return [at_its_rate(rung, chosen.backbone) for rung in rungs]
+
+
+def _first_rung(spec: TuneSpec, task: Task, probe: Rung) -> Rung:
+    """What a method must beat first: a fitted head, a head trained on frozen states, or the network as it comes.
+
+    Raises:
+        SpecError: a new head was asked for, and the network has its own.
+    """
+    if has_own_head(task):
+        if spec.training.method == "probe":
+            problem = f"{task.name} keeps the head of the pre-trained network; with its blocks frozen nothing would train."
+            raise SpecError(problem, remedy="--method lora")
+        return replace(probe, name=AS_IT_COMES)
+    return probe if has_probe(spec, task) else in_steps(probe, is_linear=spec.model.head.is_linear)
 
 
 def at_its_rate(rung: Rung, backbone: Backbone) -> Rung:
@@ -142,11 +160,27 @@ def train(
         measure = prepared.task.primary_measure
         first = first_result(model, rungs[0], before.validation, measure=measure, cost=before.cost["probe"])
         if not bench.is_resumed:
-            bench.record(_probe_event(first, chosen))
+            bench.record(_first_event(first, chosen))
+    elif has_own_head(prepared.task):
+        first = _as_it_comes(model, rungs[0], bench, chosen)
     else:
         first = train_head(model, rungs[0], bench)
         first = replace(first, cost=first.cost + before.features.cost)
     return model, climb(model, rungs[1:], first, bench, always_keep=spec.training.method != "auto")
+
+
+def _as_it_comes(model: TunedModel, rung: Rung, bench: Workbench, chosen: Chosen) -> RungResult:
+    """The pre-trained network itself as the ladder's first rung: nothing trains."""
+    watch = Stopwatch()
+    outputs = predict_rows(model, bench.rows(0)[1], bench.settings, stop=bench.stop, processes=bench.processes)
+    if outputs is None:
+        raise Stopped("Stopped while the pre-trained model was scored.", remedy="the same command begins again")
+    first = first_result(model, rung, bench.predict(outputs), measure=bench.measure, cost=watch.read())
+    said = f"{measure_title(bench.measure)} {format_score(bench.measure, first.score)}"
+    bench.observer.note(f"{rung.name}: {said} on validation, as it comes")
+    if not bench.is_resumed:
+        bench.record(_first_event(first, chosen))
+    return first
 
 
 def fresh_head(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> nn.Module:
@@ -185,8 +219,8 @@ def make_workbench(
     return Workbench(
         parts=_parts(spec, chosen, before),
         predict=predict,
-        measure=task.primary_measure,
-        measures=task.measures,
+        measure=steering_measure(task),
+        measures=(task.steers_by,) if task.steers_by else task.measures,
         settings=fit_settings(spec, chosen),
         start=start,
         head_origin=origin,
@@ -254,7 +288,7 @@ def fit_settings(spec: TuneSpec, chosen: Chosen) -> FitSettings:
         recompute=settings.gradient_checkpointing,
         sampling=settings.sampling,
         soup=settings.soup,
-        silence=silence_of(chosen.task.primary_measure),
+        silence=silence_of(steering_measure(chosen.task)),
         mixing=MixingSettings(mixup=settings.mixup, cutmix=settings.cutmix),
         penalties=Penalties(l1=settings.l1, l2=settings.l2, towards_pretrained=settings.towards_pretrained, ewc=settings.ewc),
     )
@@ -288,9 +322,12 @@ def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[i
     """What training starts from at each boundary; a head alone reads pooled vectors, or the states that it pools itself."""
     if spec.training.cutmix:  # whatever is stored, frozen blocks have not seen the pictures that are made in each step
         return {0: None}
-    stores: dict[int, ActivationStore | None] = {0: None, **before.features.boundaries}
-    if not head_reads_states(spec, chosen.task):
-        stores[chosen.backbone.num_blocks] = before.features.pooled_store
+    backbone, stored = chosen.backbone, before.features.boundaries
+    started = {boundary: backbone.start_of(boundary) for boundary in range(1, backbone.num_blocks + 1)}
+    stores: dict[int, ActivationStore | None] = {0: None}
+    stores |= {boundary: stored[start] for boundary, start in started.items() if start in stored}
+    if before.features.pooled_store is not None and not head_reads_states(spec, chosen.task):
+        stores[backbone.num_blocks] = before.features.pooled_store
     return stores
 
 
@@ -313,10 +350,10 @@ def training_rows(chosen: Chosen, units: Int[np.ndarray, " u"], store: Activatio
     )
 
 
-def _probe_event(first: RungResult, chosen: Chosen) -> Mapping[str, Any]:
+def _first_event(first: RungResult, chosen: Chosen) -> Mapping[str, Any]:
     return {
         "event": "rung_finished",
-        "rung": "probe",
+        "rung": first.rung.name,
         "score": first.score,
         "difference": None,
         "standard_error": None,

@@ -47,6 +47,18 @@ class Inputs(Protocol):
         """The same without what only the skipped blocks read; enough for a run from stored activations."""
 
 
+class AnsweredInputs(Inputs, Protocol):
+    """Inputs whose units come with the answer that is to be written, where there is one.
+
+    Attributes:
+        answer_lengths: Tokens of the answer of each unit; 0 where there is none.
+    """
+
+    @property
+    def answer_lengths(self) -> Int[np.ndarray, " U"]:
+        """Of each unit."""
+
+
 def units_of(inputs: Inputs, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " u"]:
     """The units of some rows, row by row.
 

@@ -19,12 +19,15 @@ from luthier.data.dataset import Dataset
 from luthier.data.findings import Finding
 from luthier.data.schema import Schema
 from luthier.evaluation.records import Predictions
-from luthier.models.settings import HeadSettings
+from luthier.models.settings import HeadSettings, NetworkKind
 from luthier.tasks.inputs import Inputs
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from torch import Tensor, nn
+
+    from luthier.models.backbone import Backbone
+    from luthier.models.processors import Processor
 
 HeadOrigin = Literal["fresh", "probe", "previous"]
 ProbeLoss = Literal["cross-entropy", "binary", "squared"]
@@ -153,6 +156,18 @@ class Baseline:
     needs_order: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """Who writes answers: a network with its own head, what cuts texts into its tokens, and where it runs."""
+
+    backbone: "Backbone"
+    processor: "Processor"
+    device: str = "cpu"
+
+
+Generate = Callable[[Writer, Inputs, Int[np.ndarray, " B"]], Float[np.ndarray, "B G"]]
+
+
 class Task(Protocol):
     """One kind of problem.
 
@@ -176,6 +191,13 @@ class Task(Protocol):
         answer_kind: Of the target column: one `label`, a list of `labels`, or a `number`; or a name of the task's own. The
             checks and splits of the data, measures and the card go by it.
         reads_windows: Whether inputs that are too long are read in several windows, and not cut.
+        network: What of a model's folder it takes: the encoder, on which it puts a head, or the whole with its own head, which
+            gives logits of tokens; then nothing is pooled, and `build_head` gives an `OwnHead`.
+        steers_by: The measure that early stopping and the ladder look at on validation, where that is another than the one that
+            decides in the end: it is computed from what `decode` keeps, without generating anything.
+        generate: (writer, inputs, units) -> what the model writes for these units, as numbers (`written.as_numbers`); they are
+            put behind those of `decode` when test is scored and when a model is asked. None: it writes nothing. Inputs of
+            such tasks are `AnsweredInputs`.
         has_classes: Whether each unit has one label, an index into `TaskState.labels`: what class weights, balanced sampling,
             mixup and other losses are made for.
     """
@@ -191,6 +213,9 @@ class Task(Protocol):
     absent: Mapping[str, str]
     probe: ProbeLoss | None
     answer_kind: str
+    network: NetworkKind
+    steers_by: str
+    generate: Generate | None
     has_classes: bool
     example: str
     unknown_means: str
@@ -259,3 +284,13 @@ class Task(Protocol):
         self, table: "pa.Table", decoded: Float[np.ndarray, "N K"], state: TaskState, roles: Mapping[str, str]
     ) -> Predictions:
         """Merged answers beside their targets, for evaluation."""
+
+
+def has_own_head(task: Task) -> bool:
+    """Whether the network brings its head along: nothing is pooled, and no new head is trained."""
+    return task.network != "encoder"
+
+
+def steering_measure(task: Task) -> str:
+    """The measure that early stopping and the ladder look at."""
+    return task.steers_by or task.primary_measure

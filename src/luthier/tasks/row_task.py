@@ -13,7 +13,7 @@ from luthier.data.findings import Finding
 from luthier.data.schema import FEATURES, Schema
 from luthier.evaluation.baselines import chosen_rows
 from luthier.evaluation.records import Predictions
-from luthier.models.settings import HeadSettings
+from luthier.models.settings import HeadSettings, NetworkKind
 from luthier.tasks.answers.answer import Answer
 from luthier.tasks.inputs import Inputs
 from luthier.tasks.protocol import (
@@ -21,6 +21,7 @@ from luthier.tasks.protocol import (
     LINEAR,
     PLAIN,
     Baseline,
+    Generate,
     HeadOrigin,
     LossRecipe,
     LossSum,
@@ -94,6 +95,9 @@ class RowTask:
 
     optional_roles: Sequence[str] = ()
     reads_windows: bool = False
+    network: NetworkKind = "encoder"
+    steers_by: str = ""
+    generate: Generate | None = None
 
     @property
     def modality(self) -> Modality:

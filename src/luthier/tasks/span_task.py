@@ -16,10 +16,21 @@ from luthier.data.dataset import Dataset
 from luthier.data.findings import Finding
 from luthier.data.schema import Schema
 from luthier.evaluation.records import Predictions
-from luthier.models.settings import HeadSettings
+from luthier.models.settings import HeadSettings, NetworkKind
 from luthier.models.text_processor import TextProcessor
 from luthier.tasks.inputs import Inputs
-from luthier.tasks.protocol import LINEAR, PLAIN, Baseline, HeadOrigin, LossRecipe, LossSum, Modality, ProbeLoss, TaskState
+from luthier.tasks.protocol import (
+    LINEAR,
+    PLAIN,
+    Baseline,
+    Generate,
+    HeadOrigin,
+    LossRecipe,
+    LossSum,
+    Modality,
+    ProbeLoss,
+    TaskState,
+)
 from luthier.tasks.row_task import NO_SCRATCH
 from luthier.tasks.sought import ONE, Sought
 from luthier.tasks.span_checks import check_marked
@@ -51,6 +62,9 @@ class SpanTask:
     modality: Modality = "text"
     probe: ProbeLoss | None = None
     has_classes: bool = False
+    network: NetworkKind = "encoder"
+    steers_by: str = ""
+    generate: Generate | None = None
     reads_windows: bool = True
     unknown_means: str = "what they say stands in no window of their text, or nowhere in it"
 

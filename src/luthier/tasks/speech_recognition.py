@@ -24,7 +24,7 @@ from luthier.errors import ModelError
 from luthier.evaluation.records import Predictions
 from luthier.evaluation.text_predictions import text_predictions
 from luthier.models.audio_processor import AudioProcessor
-from luthier.models.settings import HeadSettings
+from luthier.models.settings import HeadSettings, NetworkKind
 from luthier.tasks.answers.label import groups_of
 from luthier.tasks.audio_inputs import AudioInputs
 from luthier.tasks.inputs import EMPTY, Inputs
@@ -33,6 +33,7 @@ from luthier.tasks.protocol import (
     LINEAR,
     PLAIN,
     Baseline,
+    Generate,
     HeadOrigin,
     LossRecipe,
     LossSum,
@@ -70,6 +71,9 @@ class SpeechRecognition:
     probe: ProbeLoss | None = None
     answer_kind: str = "transcript"
     has_classes: bool = False
+    network: NetworkKind = "encoder"
+    steers_by: str = ""
+    generate: Generate | None = None
     example: str = AUDIO.example
     unknown_means: str = (
         "their transcript is empty, or has more characters than their sound has frames, or they are longer than what is heard "

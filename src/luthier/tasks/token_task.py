@@ -20,13 +20,14 @@ from luthier.data.findings import Finding
 from luthier.data.schema import Kind, Schema
 from luthier.data.words import OUTSIDE, Words, join_words, read_list, read_spans, read_words, split_words, tags_of_spans
 from luthier.evaluation.records import Predictions
-from luthier.models.settings import HeadSettings
+from luthier.models.settings import HeadSettings, NetworkKind
 from luthier.tasks.answers.label import groups_of, shown_labels
 from luthier.tasks.inputs import Inputs
 from luthier.tasks.protocol import (
     LINEAR,
     PLAIN,
     Baseline,
+    Generate,
     HeadOrigin,
     LossRecipe,
     LossSum,
@@ -74,6 +75,9 @@ class TokenTask:
     reads_windows: bool = True
     probe: ProbeLoss | None = None
     has_classes: bool = False
+    network: NetworkKind = "encoder"
+    steers_by: str = ""
+    generate: Generate | None = None
     baselines: Sequence[Baseline] = BASELINES
 
     @property

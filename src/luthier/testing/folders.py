@@ -77,7 +77,7 @@ def tiny_text_model(
     network.embeddings.word_embeddings.weight.data *= 50
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    _write_card(folder, licence)
+    write_model_card(folder, licence)
     return folder
 
 
@@ -110,7 +110,7 @@ def tiny_image_model(folder: Path, *, seed: int = 0, licence: str = "cc0-1.0") -
         "image_std": [0.5, 0.5, 0.5],
     }
     write_json(folder / "preprocessor_config.json", preprocessing)
-    _write_card(folder, licence)
+    write_model_card(folder, licence)
     return folder
 
 
@@ -130,7 +130,7 @@ def tiny_audio_model(folder: Path, *, family: str = "wav2vec2", seed: int = 0, l
     network = _seeded(getattr(transformers, f"{kind}Model"), getattr(transformers, f"{kind}Config")(**settings), seed)
     network.save_pretrained(folder)
     write_json(folder / "preprocessor_config.json", {"sampling_rate": SOUND_RATE, **preprocessing})
-    _write_card(folder, licence)
+    write_model_card(folder, licence)
     return folder
 
 
@@ -140,7 +140,8 @@ def _seeded(kind: type, config: object, seed: int) -> transformers.PreTrainedMod
         return kind(config).eval()
 
 
-def _write_card(folder: Path, licence: str) -> None:
+def write_model_card(folder: Path, licence: str) -> None:
+    """Write a model card that states a licence."""
     (folder / "README.md").write_text(
         f"---\nlicense: {write_scalar(licence)}\n---\nRandom weights, for tests.\n", encoding="utf-8"
     )

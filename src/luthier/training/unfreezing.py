@@ -28,4 +28,4 @@ def training_from(
 
 def starting(model: TunedModel, train: TrainingRows) -> AbstractContextManager[None]:
     """The context in which the backbone starts at the first block that trains now, if its rows come from the store."""
-    return model.backbone.starting_at(model.boundary) if train.store is not None else nullcontext()
+    return model.backbone.starting_at(model.backbone.start_of(model.boundary)) if train.store is not None else nullcontext()

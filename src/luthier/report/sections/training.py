@@ -34,7 +34,7 @@ class RungRow:
 
 def build_training(run: RunRecords) -> Section:
     """The table of rungs and the learning curves."""
-    measure = run.metrics.primary_measure
+    measure = run.metrics.steers_by or run.metrics.primary_measure
     last_kept = next((rung.name for rung in reversed(run.rungs) if rung.kept), "")
     facts = {
         "measure": wording.measure_name(measure),
