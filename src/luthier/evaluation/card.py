@@ -85,10 +85,7 @@ def build_card(
     models = _in_order(test)
     chosen = [MEASURES[name] for name in measures]
     resampled = resample(models, chosen, samples=settings.bootstrap_samples, seed=seed)
-    scores = {
-        model: {item.name: score_interval(by_measure[item.name], item, confidence=settings.confidence) for item in chosen}
-        for model, by_measure in resampled.items()
-    }
+    scores = _scores(resampled, chosen, settings.confidence)
     comparisons = _comparisons(models, chosen, resampled, settings=settings, seed=seed)
     verdict = decide_verdict(
         scores,
@@ -153,6 +150,16 @@ def _reasons(models: Mapping[str, Predictions], absent: Mapping[str, str]) -> di
     """Of rows without an order in time nobody expects the last answer."""
     missing = [name for name in MODEL_NAMES if name not in models and (name != "persistence" or name in absent)]
     return {name: absent.get(name, "not measured in this run") for name in missing}
+
+
+def _scores(
+    resampled: Mapping[str, Mapping[str, Resampled]], measures: Sequence[AnyMeasure], confidence: float
+) -> dict[str, dict[str, Interval]]:
+    """By model and measure: the score with its interval."""
+    return {
+        model: {item.name: score_interval(by_measure[item.name], item, confidence=confidence) for item in measures}
+        for model, by_measure in resampled.items()
+    }
 
 
 def _comparisons(

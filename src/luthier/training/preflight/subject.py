@@ -109,11 +109,10 @@ def asked_names(model: TunedModel, boundary: int, moves: Moves) -> frozenset[str
         boundary: First block that trains.
         moves: What of the blocks from there on.
     """
-    last = model.backbone.num_blocks - 1 - boundary
+    backbone, last = model.backbone, model.backbone.num_blocks - 1 - boundary
+    named = [(name, item) for name, item in backbone.network.named_parameters() if name not in backbone.fixed]
     network = [
-        name
-        for name, item in model.backbone.network.named_parameters()
-        if item.is_floating_point() and (boundary <= 0 or model.backbone.blocks_above(name) <= last)
+        name for name, item in named if item.is_floating_point() and (boundary <= 0 or backbone.blocks_above(name) <= last)
     ]
     if moves == "biases":
         network = [name for name in network if name.endswith("bias")]
