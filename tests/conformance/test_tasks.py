@@ -137,6 +137,51 @@ class TestSpanExtraction(TaskConformance):
         return {"answer": Kind.SLOTS}
 
 
+SENTENCES = (
+    "my parcel did not come",
+    "the glass of the screen is broken",
+    "where is it?",
+    "Nothing.",
+    "[still waiting]",
+    "broken",
+    '["lost!", "gone"]',
+    "how kind of you",
+)
+
+
+class WritingConformance(TaskConformance):
+    values = SENTENCES
+    unknown = None
+    family = "t5"
+
+    def kinds(self) -> dict[str, Kind]:
+        return {"answer": Kind.TEXT}
+
+
+class TestSpeechToText(TaskConformance):
+    name = "speech-to-text"
+    values = ("no", "on", "no no", "oh no", "go on", "no", "oh", "go")
+    unknown = None
+    family = "whisper"
+
+    def kinds(self) -> dict[str, Kind]:
+        return {"answer": Kind.TEXT}
+
+
+class TestSequenceToSequence(WritingConformance):
+    name = "sequence-to-sequence"
+
+
+class TestSequenceToSequenceByBart(WritingConformance):
+    name = "sequence-to-sequence"
+    family = "bart"
+
+
+class TestSummarization(WritingConformance):
+    name = "summarization"
+    family = "marian"
+
+
 class TestTableClassification(TaskConformance):
     name = "table-classification"
 

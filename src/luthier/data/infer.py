@@ -12,6 +12,7 @@ from luthier.data.kinds import infer_columns
 from luthier.data.schema import Column, Kind, Schema
 from luthier.data.settings import DataSettings
 from luthier.data.talk import guess_conversation, guess_exchange
+from luthier.data.text_pairs import guess_written_pair
 from luthier.errors import DataError, LuthierError, SpecError, raise_together
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def infer_schema(
     decisions += _by_format(given or {}, decisions, free)
     decisions += guess_conversation(free, decisions)
     if not {"text", "text_pair", "target"} & {decision.name for decision in decisions}:
-        decisions += guess_exchange(_unassigned(free, decisions))
+        left = _unassigned(free, decisions)
+        decisions += guess_exchange(left) or guess_written_pair(left)
     decided = {decision.name for decision in decisions}
     rules: tuple[tuple[str, Assign], ...] = (
         ("answer_start", _guess_answer_start),

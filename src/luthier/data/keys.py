@@ -186,9 +186,9 @@ def mix(values: UInt64[np.ndarray, " *any"]) -> UInt64[np.ndarray, " *any"]:
 def answer_kind(dataset: Dataset) -> str:
     """What the target holds: as the task reads it, or else as its column looks; empty where there is no target.
 
-    Lists are `labels`, marks on words `entities`, at most one of each name `slots`, texts beside recordings a `transcript`,
-    numbers with more than 20 distinct values a `number` (also where all are different, as identifiers are), everything else
-    but dates a `label`.
+    Lists are `labels` (of sentences a `text`), marks on words `entities`, at most one of each name `slots`, texts beside
+    recordings a `transcript`, numbers with more than 20 distinct values a `number` (also where all are different, as
+    identifiers are), everything else but dates a `label`.
     """
     name = dataset.schema.roles.get("target")
     if name is None or dataset.schema.answer_kind:
@@ -200,6 +200,8 @@ def answer_kind(dataset: Dataset) -> str:
         return "answer" if column.kind is Kind.ANSWERS else "slots"
     if column.kind is Kind.LIST:
         return "labels"
+    if column.kind is Kind.TEXTS:
+        return "text"
     if column.kind is Kind.TEXT and "audio" in dataset.schema.roles:
         return "transcript"
     if column.distinct <= MAX_NUMERIC_LABELS:

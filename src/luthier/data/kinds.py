@@ -24,6 +24,7 @@ SAMPLED_ROWS = 5_000
 COUNTED_ROWS = 100_000
 MAX_CLASS_NUMBERS = 20
 MAX_CATEGORIES = 1_000
+LEAST_SENTENCE_WORDS = 6  # on average, or items of lists are labels
 SHOWN_CHARACTERS = 40
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
@@ -108,7 +109,7 @@ def judge_kind(sample: Sequence[str], *, present: int, distinct: int, mean_words
     if distinct == 1:
         return Kind.CONSTANT
     if _are_lists(sample):
-        return Kind.LIST
+        return Kind.TEXTS if _are_texts(sample, present=present, distinct=distinct) else Kind.LIST
     if _share(_DATETIME, sample) >= _MOSTLY:
         return Kind.DATETIME
     if _share(_NUMBER, sample) >= _MOSTLY:
@@ -180,6 +181,12 @@ def _are_lists(sample: Sequence[str]) -> bool:
     """Lists of labels, some of which hold something; whoever writes lists may write single labels as they are."""
     found = [parse_list(value) for value in sample]
     return sum(items is not None for items in found) >= _HALF * len(sample) and any(found)
+
+
+def _are_texts(sample: Sequence[str], *, present: int, distinct: int) -> bool:
+    """Whether lists hold sentences: labels are shorter, and come again."""
+    items = [item for value in sample for item in parse_list(value) or ()]
+    return distinct > _HALF * present and sum(len(item.split()) for item in items) >= LEAST_SENTENCE_WORDS * len(items)
 
 
 def _kind_of_files(sample: Sequence[str]) -> Kind | None:

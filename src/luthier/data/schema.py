@@ -11,13 +11,14 @@ FEATURES = "features"  # the role that several columns play together
 class Kind(StrEnum):
     """What a column holds, judged from its values.
 
-    Four are JSON: lists of words or labels, lists of tags that mark entities (`B-LOC`), lists of spans of characters, and
-    conversations: lists of messages.
+    Five are JSON: lists of words or labels, lists of texts, lists of tags that mark entities (`B-LOC`), lists of spans of
+    characters, and conversations: lists of messages.
     """
 
     TEXT = "text"
     CATEGORY = "category"
     LIST = "list of labels"
+    TEXTS = "list of texts"
     NUMBER = "number"
     IDENTIFIER = "identifier"
     DATETIME = "datetime"

@@ -19,6 +19,7 @@ def language_predictions(
     told: Float[np.ndarray, "N 2"],
     answer_kind: str = "text",
     groups: Sequence[str | None] | None = None,
+    accepted: Sequence[Sequence[str]] | None = None,
 ) -> Predictions:
     """A table of texts with the columns `loss` and `tokens`.
 
@@ -29,6 +30,7 @@ def language_predictions(
         told: Of each example the loss of its right text, summed over its tokens, and how many these are.
         answer_kind: What the task calls such answers.
         groups: What is resampled together; a missing group (and `None` for all) means that the row stands for itself.
+        accepted: All right texts of each example, where there may be several.
 
     Raises:
         DataError: the lengths differ, or an id occurs twice.
@@ -39,7 +41,12 @@ def language_predictions(
         ([2.0], [4.0])
     """
     made = text_predictions(
-        example_ids=example_ids, targets=targets, predictions=predictions, answer_kind=answer_kind, groups=groups
+        example_ids=example_ids,
+        targets=targets,
+        predictions=predictions,
+        answer_kind=answer_kind,
+        groups=groups,
+        accepted=accepted,
     )
     table = made.table
     for place, name in enumerate((LOSS, TOKENS)):

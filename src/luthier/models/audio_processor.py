@@ -26,6 +26,7 @@ from luthier.models.audio_settings import AudioSettings, settings_from_config
 from luthier.models.mel import log_mel
 from luthier.models.refusal import MAX_CONFIG_BYTES
 from luthier.models.strict_json import read_strict_json
+from luthier.models.text_processor import TextProcessor
 
 PREPROCESSOR = "preprocessor_config.json"
 WHOLE_PROCESSOR = "processor_config.json"  # what newer versions of transformers write for a processor of two parts
@@ -55,6 +56,7 @@ class AudioProcessor:
 
     Args:
         settings: How.
+        text: What cuts transcripts into tokens, of a model that writes them itself.
 
     Raises:
         ModelError: the settings ask for what cannot be, such as windows of hours.
@@ -62,7 +64,7 @@ class AudioProcessor:
 
     kind = "audio"
 
-    def __init__(self, settings: AudioSettings) -> None:
+    def __init__(self, settings: AudioSettings, *, text: TextProcessor | None = None) -> None:
         mel = settings.mel
         sound = 1_000 <= settings.rate <= 384_000 and settings.least <= settings.window <= MAX_WINDOW_SECONDS * settings.rate
         if (
@@ -76,10 +78,15 @@ class AudioProcessor:
                 remedy=f"correct {PREPROCESSOR}",
             )
         self.audio_settings = settings
+        self.text = text
 
     def for_seconds(self, seconds: float) -> "AudioProcessor":
         """The same for units of at most so many seconds, where the network leaves the choice."""
-        return AudioProcessor(self.audio_settings.for_seconds(seconds))
+        return AudioProcessor(self.audio_settings.for_seconds(seconds), text=self.text)
+
+    def with_text(self, text: TextProcessor) -> "AudioProcessor":
+        """The same with what cuts transcripts into tokens."""
+        return AudioProcessor(self.audio_settings, text=text)
 
     @property
     def seconds(self) -> float:
@@ -155,15 +162,18 @@ class AudioProcessor:
 
     def settings(self) -> dict[str, Any]:
         """All that decides the result: JSON types."""
-        return {"kind": self.kind, "audio": to_plain(self.audio_settings), "schema_version": 1}
+        written = {} if self.text is None else {"text": self.text.settings()}
+        return {"kind": self.kind, "audio": to_plain(self.audio_settings), **written, "schema_version": 1}
 
     def fingerprint(self) -> str:
         """A digest of all settings: equal fingerprints give equal inputs (with the same libraries)."""
         return hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode()).hexdigest()
 
     def save(self, folder: Path) -> None:
-        """Write `processor.json` into a folder."""
+        """Write `processor.json` into a folder, and the tokenizer if there is one."""
         folder.mkdir(parents=True, exist_ok=True)
+        if self.text is not None:
+            self.text.save(folder)
         write_json(folder / PROCESSOR, self.settings())
 
     @classmethod
@@ -176,7 +186,8 @@ class AudioProcessor:
         saved = folder / PROCESSOR
         if saved.is_file() and (content := _read(saved)).get("kind") == cls.kind:
             try:
-                return cls(from_plain(AudioSettings, content["audio"]))
+                text = TextProcessor.from_settings(content["text"], folder) if "text" in content else None
+                return cls(from_plain(AudioSettings, content["audio"]), text=text)
             except (KeyError, TypeError, ValueError) as error:
                 raise ModelError(f"{saved} is damaged: {error}.", remedy="copy the model folder again") from error
         for name in (PREPROCESSOR, WHOLE_PROCESSOR):

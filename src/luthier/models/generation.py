@@ -26,6 +26,7 @@ from luthier.models.settings import GenerationSettings
 
 ROOM = 1.25  # an answer may be so many times as long as the longest one of train
 LEAST_TOKENS = 8
+WITHOUT_START = ("whisper",)  # families whose `generate` gives new tokens alone
 
 
 def choose_max_new_tokens(lengths: Int[np.ndarray, " N"], settings: GenerationSettings) -> Decision[int]:
@@ -96,7 +97,8 @@ def write_tokens(backbone: Backbone, inputs: ModelInputs, *, processor: TextProc
             )
     finally:
         network.generation_config.stop_strings = list(stop) or None
-    return written[:, skipped:]  # type: ignore[no-any-return]
+    is_bare = backbone.model_type in WITHOUT_START
+    return written if is_bare else written[:, skipped:]  # type: ignore[no-any-return]
 
 
 def write_texts(backbone: Backbone, inputs: ModelInputs, *, processor: TextProcessor) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from luthier.errors import ModelError
 from luthier.models.audio_processor import AudioProcessor, choose_max_seconds
 from luthier.models.image_processor import ImageProcessor
+from luthier.models.settings import NetworkKind
 from luthier.models.table_processor import TableProcessor
 from luthier.models.text_processor import TextProcessor, TokenRows, choose_max_length
 
@@ -23,8 +24,11 @@ __all__ = [
 Processor = TextProcessor | ImageProcessor | AudioProcessor | TableProcessor
 
 
-def load_processor(folder: Path, modality: str) -> Processor:
+def load_processor(folder: Path, modality: str, *, kind: NetworkKind = "encoder") -> Processor:
     """The processor of a model folder, Luthier's own or Hugging Face's.
+
+    Args:
+        kind: What of the model is used: one that writes what it hears needs its tokenizer too.
 
     Raises:
         ModelError: the modality has none, or the folder lacks its files.
@@ -34,7 +38,8 @@ def load_processor(folder: Path, modality: str) -> Processor:
     if modality == "image":
         return ImageProcessor.load(folder)
     if modality == "audio":
-        return AudioProcessor.load(folder)
+        processor = AudioProcessor.load(folder)
+        return processor.with_text(TextProcessor.load(folder)) if kind == "speech-seq2seq" else processor
     if modality == "table":
         return TableProcessor.load(folder)
     raise ModelError(f"Nothing here prepares {modality}.", remedy="text, image, audio or table")

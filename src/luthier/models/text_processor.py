@@ -75,7 +75,8 @@ class TextProcessor:
         tokenizer_json: Content of a `tokenizer.json`. Its padding and truncation are not used.
         max_length: Longest row in tokens, special tokens included; longer texts are cut at their end.
         limit: The longest row the model can take.
-        special_ids: Ids of the special tokens that the tokenizer has: pad, mask, unk, cls, sep, bos, eos.
+        special_ids: Ids of the special tokens that the tokenizer has: pad, mask, unk, cls, sep, bos, eos; and of an
+            encoder-decoder `start`, which its decoder reads first.
     """
 
     kind = "text"
@@ -187,6 +188,12 @@ class TextProcessor:
         write_json(folder / PROCESSOR, self.settings())
 
     @classmethod
+    def from_settings(cls, saved: Mapping[str, Any], folder: Path) -> "TextProcessor":
+        """From what `settings` gave, and the tokenizer in a folder."""
+        text = _tokenizer_json(folder)
+        return cls(text, max_length=saved["max_length"], limit=saved["limit"], special_ids=saved["special_ids"])
+
+    @classmethod
     def load(cls, folder: Path) -> "TextProcessor":
         """From a folder that `save` wrote, or from any Hugging Face folder with a tokenizer.
 
@@ -195,8 +202,7 @@ class TextProcessor:
         """
         saved = _read(folder / PROCESSOR)
         if saved.get("kind") == cls.kind:
-            text = _tokenizer_json(folder)
-            return cls(text, max_length=saved["max_length"], limit=saved["limit"], special_ids=saved["special_ids"])
+            return cls.from_settings(saved, folder)
         text = _tokenizer_json(folder)
         limit = _limit(folder)
         return cls(text, max_length=limit, limit=limit, special_ids=_special_ids(folder, text))
@@ -303,7 +309,7 @@ def _limit(folder: Path) -> int:
     """The longest row: the smallest of what the tokenizer's and the model's configuration state."""
     stated = [_read(folder / "tokenizer_config.json").get("model_max_length")]
     config = _read(folder / "config.json")
-    positions = config.get("max_position_embeddings", config.get("n_positions"))
+    positions = config.get("max_position_embeddings", config.get("n_positions", config.get("max_target_positions")))
     if isinstance(positions, int) and config.get("model_type") in ROBERTA_LIKE:
         positions -= int(config.get("pad_token_id") or 0) + 1  # their positions start behind the padding id
     stated.append(positions)
@@ -321,4 +327,7 @@ def _special_ids(folder: Path, tokenizer_json: str) -> dict[str, int]:
         number = tokenizer.token_to_id(content) if isinstance(content, str) else None
         if number is not None:
             found[name] = int(number)
+    for name in ("config.json", "generation_config.json"):  # of an encoder-decoder: what its decoder reads first
+        if isinstance(start := _read(folder / name).get("decoder_start_token_id"), int):
+            found["start"] = start
     return found

@@ -40,7 +40,7 @@ class TolerantListener(AudioProcessor):
     """
 
     def __init__(self, processor: AudioProcessor) -> None:
-        super().__init__(processor.audio_settings)
+        super().__init__(processor.audio_settings, text=processor.text)
         self.faults: dict[str, str] = {}
 
     def header(self, path: Path) -> SoundHeader:

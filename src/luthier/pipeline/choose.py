@@ -189,7 +189,7 @@ def _origin(
     if backbone is None or backbone.processor is None:
         source = resolve_model(settings, modality=task.modality, near=near)
         assert source.folder is not None
-        return source, load_processor(source.folder, task.modality)
+        return source, load_processor(source.folder, task.modality, kind=task.network)
     name, own = type(backbone.network).__name__, backbone.processor
     if settings.name is not None:
         raise SpecError(

@@ -40,13 +40,18 @@ def example_texts(spec: TuneSpec, prepared: Prepared, run: Path, ids: Sequence[s
     values = prepared.task.rows(read_columns(table.take(rows), schema), schema.roles)
     names = [name for name in ids if name in places]
     if thumbnail := THUMBNAILS.get(prepared.task.modality):
-        return {name: thumbnail(Path(value)) for name, value in zip(names, values, strict=True)} if shown == "full" else {}
+        return {name: thumbnail(_file_of(value)) for name, value in zip(names, values, strict=True)} if shown == "full" else {}
     if values and isinstance(values[0], Words):
         return {name: _shown_words(row, masked=shown == "masked") for name, row in zip(names, values, strict=True)}
     if shown == "masked":  # before anything is marked: no mark may stand inside what is hidden
         values = [_masked(value) for value in values]
     texts = prepared.task.show(values, _said_of(run, names))
     return {name: _shown(text) for name, text in zip(names, texts, strict=True)}
+
+
+def _file_of(row: Any) -> Path:
+    """The file of a row, which may stand beside what is said in it."""
+    return Path(row[0] if isinstance(row, tuple) else row)
 
 
 def _masked(value: Any) -> Any:

@@ -9,11 +9,20 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from luthier.core.storage import write_json
-from luthier.testing.folders import write_model_card
+from luthier.testing.folders import SOUND_RATE, write_model_card
 from luthier.testing.language_models import LANGUAGE_FAMILIES
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "<mask>")
 MAX_TOKENS = 64
+# What the tiny Whisper hears: two seconds as forty frames.
+HEARS = {
+    "feature_extractor_type": "WhisperFeatureExtractor",
+    "feature_size": 8,
+    "sampling_rate": SOUND_RATE,
+    "hop_length": 400,
+    "n_fft": 400,
+    "chunk_length": 2,
+}
 
 
 def byte_tokenizer(texts: Sequence[str] = (), *, vocabulary_size: int = 300) -> Tokenizer:
@@ -41,7 +50,7 @@ def byte_tokenizer(texts: Sequence[str] = (), *, vocabulary_size: int = 300) -> 
 def tiny_language_folder(
     folder: Path, family: str, *, texts: Sequence[str] = (), width: int = 16, seed: int = 0, licence: str = "cc0-1.0"
 ) -> Path:
-    """Write a random network of a family in `LANGUAGE_FAMILIES` that reads text, with a byte-level tokenizer.
+    """Write a random network of a family in `LANGUAGE_FAMILIES`, with a byte-level tokenizer.
 
     Args:
         folder: Made if absent.
@@ -70,5 +79,7 @@ def tiny_language_folder(
         folder / "tokenizer_config.json",
         {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": MAX_TOKENS, **tokens},
     )
+    if LANGUAGE_FAMILIES[family][2] == "speech-seq2seq":
+        write_json(folder / "preprocessor_config.json", HEARS)
     write_model_card(folder, licence)
     return folder
