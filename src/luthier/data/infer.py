@@ -35,8 +35,8 @@ GROUP_NAMES = ("user", "customer", "author", "patient", "subject", "speaker", "s
 FLAGGED = ("target", "text", "text_pair", "answer_start", "image", "audio", "group", "time")
 TRANSCRIPT_NAMES = ("transcript", "transcription", "sentence", "text", "utterance", "normalized_text", "words")
 ANSWER_NAMES = ("answers", "answer")
-FEATURE_KINDS = (Kind.NUMBER, Kind.CATEGORY, Kind.DATETIME, Kind.TEXT)
-NO_FEATURES = ("target", "group", "time", "id", "image", "audio")  # roles whose columns no model of tables reads
+FEATURE_KINDS = (Kind.NUMBER, Kind.CATEGORY, Kind.DATETIME, Kind.TEXT, Kind.IMAGE)
+NO_FEATURES = ("target", "group", "time", "id", "audio")  # roles whose columns no model of tables reads
 # Names of two columns whose texts are read together; others are paired by --text-pair only.
 PAIRED_NAMES = (
     ("sentence_a", "sentence_b"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("text_a", "text_b"),

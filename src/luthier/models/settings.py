@@ -93,6 +93,9 @@ class TableSettings(Settings):
     text_model: str | None = Field(
         None, description="Frozen model that reads a table's columns of texts (off: leave them out; default: the text default)"
     )
+    image_model: str | None = Field(
+        None, description="Frozen model that reads the pictures a table names (off: leave them out; default: the image default)"
+    )
 
 
 class ModelSettings(Settings):

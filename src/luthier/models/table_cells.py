@@ -215,6 +215,15 @@ def _plain(value: str) -> str:
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 and "_" not in value else value
 
 
+def read_texts(column: "pa.ChunkedArray") -> list[str]:
+    """Values as stripped texts; moments of typed columns in ISO 8601."""
+    import pyarrow as pa
+
+    if pa.types.is_temporal(column.type):
+        return ["" if value is None else value.isoformat() for value in column.to_pylist()]
+    return ["" if value is None else str(value).strip() for value in column.to_pylist()]
+
+
 def parts_of_moments(seconds: Float[np.ndarray, " N"], part: str) -> Float[np.ndarray, " N"]:
     """One part of each moment, NaN where there is none: days since 1970, year, month (1 to 12), weekday (Monday is 1), hour.
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from luthier.core.records import from_plain, to_plain
 from luthier.models.backbone import Backbone, wrap_backbone
-from luthier.models.layout import Layout
+from luthier.models.layout import Layout, Pooling
 
 BUILDER = "luthier.models.table_network:build_table_network"
 MODEL_TYPE = "table-transformer"
@@ -32,6 +32,7 @@ class TableShape:
         number_width: What each number is given as: itself and its bins.
         categories: Number of codes of each category.
         texts: How many texts a row has, each as a vector of `text_width`.
+        images: How many pictures a row has, each as a vector of `image_width`.
         width: Size of the hidden states; a multiple of `heads`.
         blocks: Transformer blocks.
         dropout: Drop rate inside the blocks while they train.
@@ -42,6 +43,8 @@ class TableShape:
     categories: tuple[int, ...] = field(default=())
     texts: int = 0
     text_width: int = 0
+    images: int = 0
+    image_width: int = 0
     width: int = 64
     blocks: int = 3
     heads: int = 4
@@ -50,12 +53,12 @@ class TableShape:
     @property
     def num_tokens(self) -> int:
         """Tokens of a row."""
-        return self.numbers + len(self.categories) + self.texts
+        return self.numbers + len(self.categories) + self.texts + self.images
 
     @property
     def pooled_width(self) -> int:
-        """What a head stands on: the mean of the tokens, and beside it the vectors of the texts as they are."""
-        return self.width + self.texts * self.text_width
+        """What a head stands on: the mean of the tokens, and beside it the vectors of texts and pictures as they are."""
+        return self.width + self.texts * self.text_width + self.images * self.image_width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,10 @@ class TableOutput:
 
 
 class CellTokens(nn.Module):
-    """Each cell as a vector. A number: a linear map of itself and its bins; a category: an embedding; a text: a projection."""
+    """Each cell as a vector.
+
+    A number: a linear map of itself and its bins; a category: an embedding; a text or a picture: a projection.
+    """
 
     def __init__(self, shape: TableShape) -> None:
         super().__init__()
@@ -85,6 +91,10 @@ class CellTokens(nn.Module):
             self.text_weight = nn.Parameter(torch.empty(shape.texts, shape.text_width, shape.width))
             self.text_bias = nn.Parameter(torch.empty(shape.texts, shape.width))
             self.text_state = nn.Parameter(torch.empty(shape.texts, 3, shape.width))
+        if shape.images:
+            self.image_weight = nn.Parameter(torch.empty(shape.images, shape.image_width, shape.width))
+            self.image_bias = nn.Parameter(torch.empty(shape.images, shape.width))
+            self.image_state = nn.Parameter(torch.empty(shape.images, 3, shape.width))
         self.dropout = nn.Dropout(shape.dropout)
 
     def forward(
@@ -94,8 +104,10 @@ class CellTokens(nn.Module):
         categories: Int[Tensor, "B c"] | None,
         texts: Float[Tensor, "B t E"] | None,
         text_states: Int[Tensor, "B t"] | None,
+        images: Float[Tensor, "B i F"] | None,
+        image_states: Int[Tensor, "B i"] | None,
     ) -> Float[Tensor, "B T D"]:
-        """Tokens of all cells: numbers, categories, texts. What is missing or masked is a token of its own."""
+        """Tokens of all cells: numbers, categories, texts, pictures. What is missing or masked is a token of its own."""
         tokens = []
         if numbers is not None and number_states is not None:
             values = torch.einsum("bnk,nkd->bnd", numbers, self.number_weight)
@@ -105,6 +117,9 @@ class CellTokens(nn.Module):
         if texts is not None and text_states is not None:
             values = torch.einsum("bte,ted->btd", texts, self.text_weight)
             tokens.append(self._with_states(values, text_states, self.text_state) + self.text_bias)
+        if images is not None and image_states is not None:
+            values = torch.einsum("bie,ied->bid", images, self.image_weight)
+            tokens.append(self._with_states(values, image_states, self.image_state) + self.image_bias)
         return self.dropout(torch.cat(tokens, dim=1))  # type: ignore[no-any-return]
 
     @staticmethod
@@ -169,15 +184,17 @@ class TableNetwork(nn.Module):
         categories: Int[Tensor, "B c"] | None = None,
         texts: Float[Tensor, "B t E"] | None = None,
         text_states: Int[Tensor, "B t"] | None = None,
+        images: Float[Tensor, "B i F"] | None = None,
+        image_states: Int[Tensor, "B i"] | None = None,
     ) -> TableOutput:
-        """Hidden states of all cells and the row's vector: the mean of the cells, then the texts' own vectors."""
-        hidden = self.tokens(numbers, number_states, categories, texts, text_states)
+        """Hidden states of all cells and the row's vector: the mean of the cells, then the texts' and pictures' own vectors."""
+        hidden = self.tokens(numbers, number_states, categories, texts, text_states, images, image_states)
         for block in self.blocks:
             hidden = block(hidden)
         hidden = self.norm(hidden)
         pooled = hidden.mean(1)
-        if texts is not None:
-            pooled = torch.cat([pooled, texts.flatten(1).to(pooled.dtype)], dim=1)
+        if own := [vectors.flatten(1).to(pooled.dtype) for vectors in (texts, images) if vectors is not None]:
+            pooled = torch.cat([pooled, *own], dim=1)
         return TableOutput(last_hidden_state=hidden, pooler_output=pooled)
 
 
@@ -225,7 +242,8 @@ def _first_weights(name: str, parameter: Tensor, generator: torch.Generator) -> 
 def wrap_table_network(network: TableNetwork) -> Backbone:
     """The network as a backbone: its blocks can be frozen, stored, adapted."""
     names: Sequence[str] = [f"blocks.{place}" for place in range(network.shape.blocks)]
-    layout = Layout(stem=("tokens",), blocks=tuple(names), tail=("norm",), pooling="model" if network.shape.texts else "mean")
+    pooling: Pooling = "model" if network.shape.texts or network.shape.images else "mean"
+    layout = Layout(stem=("tokens",), blocks=tuple(names), tail=("norm",), pooling=pooling)
     width = network.shape.pooled_width
     backbone = wrap_backbone(network, layout=layout, width=width, model_type=MODEL_TYPE, builder=BUILDER)
     backbone.builder_settings = {"shape": to_plain(network.shape)}

@@ -1,6 +1,7 @@
-"""Rows of a table to numbers, codes and texts, as train taught; kept as JSON, run without torch.
+"""Rows of a table to numbers, codes, texts and pictures, as train taught; kept as JSON, run without torch.
 
-The texts of a table are read by a frozen text model. The processor only knows which; whoever has torch gives it a `reader`.
+The texts and the pictures of a table are read by frozen models. The processor only knows which; whoever has torch gives it
+a `reader` and an `image_reader`.
 """
 
 import hashlib
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from luthier.core.moments import find_formats, read_moments
+from luthier.core.moments import read_moments
 from luthier.core.names import all_of, nearest_name
 from luthier.core.records import from_plain, to_plain
 from luthier.core.storage import write_json
-from luthier.errors import DataError, LuthierError, ModelError, raise_together
+from luthier.errors import DataError, ModelError
 from luthier.models.refusal import MAX_CONFIG_BYTES
 from luthier.models.strict_json import read_strict_json
 from luthier.models.table_cells import (
@@ -27,21 +28,18 @@ from luthier.models.table_cells import (
     CategoryCell,
     NumberCell,
     Scaling,
-    fit_category,
-    fit_number,
     parts_of_moments,
     read_categories,
     read_numbers,
+    read_texts,
 )
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 PROCESSOR = "processor.json"
-TEXTS = "texts"  # the folder of the text model inside a model folder
-TEXT_MODEL_FILES = (".json", ".safetensors", ".txt", ".model", ".md")
-MOST_UNREADABLE = 0.05
-ORDERED_NUMBERS = 3  # a category of so many whole numbers is a number: its order says something
+TEXTS, IMAGES = "texts", "images"  # the folders of what reads them inside a model folder
+READER_FILES = (".json", ".safetensors", ".txt", ".model", ".md")
 Reader = Callable[[Sequence[str]], Float[np.ndarray, "N D"]]
 
 
@@ -69,22 +67,64 @@ class TextModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageModel:
+    """The frozen model that reads columns of pictures.
+
+    Attributes:
+        name: As in the catalogue, or of its folder.
+        weights_sha256: Of its weights.
+        pooling: How it makes one vector of many.
+        width: Length of that vector.
+        precision: What it computes in.
+        licence: Of its weights.
+    """
+
+    name: str
+    weights_sha256: str
+    pooling: str
+    width: int
+    precision: str
+    licence: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PicturesRead:
+    """Some picture files as a frozen model sees them.
+
+    Attributes:
+        vectors: Of each file; zeros where it could not be read.
+        keys: A content hash of each file; empty where it could not be read.
+        faults: Place -> why a file could not be read.
+    """
+
+    vectors: Float[np.ndarray, "N D"]
+    keys: Sequence[bytes]
+    faults: Mapping[int, str]
+
+
+ImageReader = Callable[[Sequence[str]], PicturesRead]
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableContent:
     """What a processor knows: all of it goes into `processor.json`.
 
     Attributes:
         numbers, categories: Cells, in order.
         texts: Columns of texts.
+        images: Columns that name picture files.
         dates: Column -> how its dates are written, as `core.moments` knows it.
-        text_model: What reads the texts, if there are any.
+        text_model, image_model: What reads the texts and the pictures, if there are any.
         scaling: How numbers are scaled.
     """
 
     numbers: tuple[NumberCell, ...] = ()
     categories: tuple[CategoryCell, ...] = ()
     texts: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     dates: Mapping[str, str] = field(default_factory=dict)
     text_model: TextModel | None = None
+    image_model: ImageModel | None = None
     scaling: Scaling = "quantile"
     kind: str = "table"
     schema_version: int = 1
@@ -92,18 +132,49 @@ class TableContent:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that is read."""
-        names = [*(cell.column for cell in self.numbers), *(cell.column for cell in self.categories), *self.texts]
-        return tuple(dict.fromkeys(names))
+        cells = [*(cell.column for cell in self.numbers), *(cell.column for cell in self.categories)]
+        return tuple(dict.fromkeys([*cells, *self.texts, *self.images]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawCells:
-    """Rows as they stand: numbers before scaling, NaN where missing; codes of categories; texts column by column; faults."""
+    """Rows as they stand: numbers before scaling, NaN where missing; codes of categories; texts and paths by column; faults."""
 
     numbers: Float[np.ndarray, "N n"]
     categories: Int[np.ndarray, "N c"]
     texts: Sequence[Sequence[str]]
+    images: Sequence[Sequence[str]]
     faults: Mapping[int, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """The pictures of encoded rows.
+
+    Attributes:
+        vectors: What the image model makes of them; zeros where there is none.
+        states: Present, or missing: not named, or not readable.
+        keys: Of their files, by row and column; empty where missing.
+    """
+
+    vectors: Float[np.ndarray, "N i D"]
+    states: Int[np.ndarray, "N i"]
+    keys: Sequence[Sequence[bytes]]
+
+    def of(self, rows: Int[np.ndarray, " n"]) -> "Pictures":
+        """Those of some of the rows."""
+        return Pictures(vectors=self.vectors[rows], states=self.states[rows], keys=[self.keys[row] for row in rows])
+
+    def joined(self, others: "Pictures") -> "Pictures":
+        """These, then the others."""
+        vectors, states = ([getattr(self, name), getattr(others, name)] for name in ("vectors", "states"))
+        return Pictures(vectors=np.concatenate(vectors), states=np.concatenate(states), keys=[*self.keys, *others.keys])
+
+    def dealt(self, place: int, order: Int[np.ndarray, " N"]) -> "Pictures":
+        """With those of one column in another order."""
+        vectors, states = self.vectors.copy(), self.states.copy()
+        vectors[:, place], states[:, place] = vectors[order, place], states[order, place]
+        return Pictures(vectors=vectors, states=states, keys=self.keys)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +187,7 @@ class TableRows:
         categories: Codes.
         texts: As they stand, column by column.
         vectors: What the text model makes of them; none where there are no texts.
+        pictures: What columns of pictures hold; none where there are none.
         faults: Row -> what is wrong with it: cells that hold something else than their column, and count as missing.
     """
 
@@ -125,6 +197,7 @@ class TableRows:
     texts: Sequence[Sequence[str]]
     vectors: Float[np.ndarray, "N t D"] | None
     faults: Mapping[int, str]
+    pictures: Pictures | None = None
 
 
 class TableProcessor:
@@ -133,15 +206,24 @@ class TableProcessor:
     Args:
         content: What was learnt from train.
         reader: Makes vectors of texts; only needed where there are text columns.
-        text_folder: Where the text model's files are.
+        image_reader: Makes vectors of picture files; only needed where there are columns of pictures.
+        folders: Where the files of what reads texts and pictures are, by the name of their folder inside a model folder.
     """
 
     kind = "table"
 
-    def __init__(self, content: TableContent, *, reader: Reader | None = None, text_folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        content: TableContent,
+        *,
+        reader: Reader | None = None,
+        image_reader: ImageReader | None = None,
+        folders: Mapping[str, Path] | None = None,
+    ) -> None:
         self.content = content
         self.reader = reader
-        self.text_folder = text_folder
+        self.image_reader = image_reader
+        self.folders = dict(folders or {})
 
     def encode(self, table: "pa.Table") -> TableRows:
         """The cells of some rows, scaled.
@@ -152,13 +234,16 @@ class TableProcessor:
         cells = self.cells(table)
         scaled = [cell.scaled(cells.numbers[:, place]) for place, cell in enumerate(self.content.numbers)]
         stacked = np.stack(scaled, axis=1) if scaled else cells.numbers
+        faults = {row: [said] for row, said in cells.faults.items()}
+        pictures = self._pictures(cells.images, faults) if cells.images else None
         return TableRows(
             numbers=np.nan_to_num(stacked).astype(np.float32),
             states=np.where(np.isnan(stacked), MISSING, PRESENT).astype(np.int64),
             categories=cells.categories,
             texts=cells.texts,
             vectors=self._vectors(cells.texts) if cells.texts else None,
-            faults=cells.faults,
+            pictures=pictures,
+            faults={row: "; ".join(said) for row, said in sorted(faults.items())},
         )
 
     def cells(self, table: "pa.Table") -> RawCells:
@@ -175,7 +260,8 @@ class TableProcessor:
         return RawCells(
             numbers=np.stack(numbers, axis=1) if numbers else np.zeros((table.num_rows, 0)),
             categories=np.stack(codes, axis=1) if codes else np.zeros((table.num_rows, 0), dtype=np.int64),
-            texts=[_as_texts(table.column(name)) for name in content.texts],
+            texts=[read_texts(table.column(name)) for name in content.texts],
+            images=[read_texts(table.column(name)) for name in content.images],
             faults={row: "; ".join(said) for row, said in sorted(faults.items())},
         )
 
@@ -196,7 +282,7 @@ class TableProcessor:
         return ["" if np.isnan(part) else str(int(part)) for part in parts]
 
     def _seconds(self, name: str, table: "pa.Table", faults: dict[int, list[str]]) -> Float[np.ndarray, " N"]:
-        texts = _as_texts(table.column(name))
+        texts = read_texts(table.column(name))
         seconds = read_moments(texts, self.content.dates[name])
         for row in np.flatnonzero(np.isnan(seconds)).tolist():
             if texts[row]:
@@ -209,6 +295,24 @@ class TableProcessor:
         flat = [text for column in texts for text in column]
         return np.ascontiguousarray(self.reader(flat).reshape(len(texts), len(texts[0]), -1).transpose(1, 0, 2))
 
+    def _pictures(self, paths: Sequence[Sequence[str]], faults: dict[int, list[str]]) -> Pictures:
+        """Vectors of the files that rows name; files that cannot be read count as missing, and are faults of their rows."""
+        if self.image_reader is None:
+            raise ModelError("Nothing here reads the pictures of this table.", remedy="luthier.load_model(path)")
+        count = len(paths[0])
+        named = [(row, place) for place, column in enumerate(paths) for row, path in enumerate(column) if path]
+        read = self.image_reader([paths[place][row] for row, place in named])
+        vectors = np.zeros((count, len(paths), read.vectors.shape[1]), dtype=np.float32)
+        states = np.full((count, len(paths)), MISSING, dtype=np.int64)
+        keys = [[b""] * len(paths) for _ in range(count)]
+        for found, (row, place) in enumerate(named):
+            if found in read.faults:
+                said = f"the picture '{paths[place][row]}' in column '{self.content.images[place]}' {read.faults[found]}"
+                faults.setdefault(row, []).append(said)
+                continue
+            vectors[row, place], states[row, place], keys[row][place] = read.vectors[found], PRESENT, read.keys[found]
+        return Pictures(vectors=vectors, states=states, keys=keys)
+
     def settings(self) -> dict[str, Any]:
         """All that decides the cells: JSON types."""
         found: dict[str, Any] = to_plain(self.content)
@@ -219,18 +323,18 @@ class TableProcessor:
         return hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode()).hexdigest()
 
     def save(self, folder: Path) -> None:
-        """Write `processor.json` into a folder, and a copy of the text model where there is one."""
+        """Write `processor.json` into a folder, and copies of what reads texts and pictures where there are any."""
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / PROCESSOR, self.settings())
-        if self.text_folder is not None:
-            (folder / TEXTS).mkdir(exist_ok=True)
-            for path in sorted(self.text_folder.iterdir()):
-                if path.suffix in TEXT_MODEL_FILES:
-                    shutil.copyfile(path, folder / TEXTS / path.name)
+        for name, source in self.folders.items():
+            (folder / name).mkdir(exist_ok=True)
+            for path in sorted(source.iterdir()):
+                if path.suffix in READER_FILES:
+                    shutil.copyfile(path, folder / name / path.name)
 
     @classmethod
     def load(cls, folder: Path) -> "TableProcessor":
-        """From a folder that `save` wrote; texts need a `reader` before rows can be encoded.
+        """From a folder that `save` wrote; texts and pictures need their readers before rows can be encoded.
 
         Raises:
             ModelError: the folder holds no table's processor, or a damaged one.
@@ -243,99 +347,8 @@ class TableProcessor:
             raise ModelError(
                 f"{folder / PROCESSOR} does not say how a table is read: {reason}.", remedy="copy the model folder again"
             ) from error
-        return cls(content, text_folder=folder / TEXTS if content.texts else None)
-
-
-def fit_table(table: "pa.Table", columns: Sequence[tuple[str, str]], *, scaling: Scaling) -> TableContent:
-    """What train teaches about its columns; the text model is for the caller to fill in.
-
-    Args:
-        table: Rows of train.
-        columns: Name and kind (`number`, `category`, `datetime`, `text`) of each column that is read.
-        scaling: Of numbers.
-
-    Raises:
-        DataError: dates that can be read in two ways or in none; all such columns together.
-
-    Example:
-        >>> import pyarrow as pa
-        >>> train = pa.table({"age": ["31", "", "58"], "plan": ["gold", "basic", "gold"]})
-        >>> found = fit_table(train, [("age", "number"), ("plan", "category")], scaling="standard")
-        >>> found.columns, found.categories[0].values
-        (('age', 'plan'), ('gold', 'basic'))
-    """
-    numbers: list[NumberCell] = []
-    categories: list[CategoryCell] = []
-    texts: list[str] = []
-    dates: dict[str, str] = {}
-    problems: list[LuthierError] = []
-    for name, kind in columns:
-        if kind == "text":
-            texts.append(name)
-        elif kind == "datetime":
-            try:
-                dates[name] = _date_format(name, _as_texts(table.column(name)))
-            except DataError as error:
-                problems.append(error)
-                continue
-            found = _fit_date(name, read_moments(_as_texts(table.column(name)), dates[name]), scaling=scaling)
-            numbers += found[0]
-            categories += found[1]
-        else:
-            cell = _fit_plain(name, kind, table.column(name), scaling=scaling)
-            numbers += [cell] if isinstance(cell, NumberCell) else []
-            categories += [cell] if isinstance(cell, CategoryCell) else []
-    raise_together(problems)
-    return TableContent(numbers=tuple(numbers), categories=tuple(categories), texts=tuple(texts), dates=dates, scaling=scaling)
-
-
-def _fit_plain(name: str, kind: str, column: "pa.ChunkedArray", *, scaling: Scaling) -> NumberCell | CategoryCell | None:
-    """A number or a category; None where train has no value at all."""
-    values, wrong = read_numbers(column)
-    known = values[~np.isnan(values)]
-    is_ordered = not wrong.any() and len(np.unique(known)) >= ORDERED_NUMBERS
-    if kind == "number" or is_ordered:
-        return fit_number(name, name, values, scaling=scaling) if len(known) else None
-    names = read_categories(column)
-    return fit_category(name, name, names) if any(names) else None
-
-
-def _fit_date(name: str, seconds: Float[np.ndarray, " N"], *, scaling: Scaling) -> tuple[list[NumberCell], list[CategoryCell]]:
-    """The parts of a date that differ from row to row."""
-    numbers: list[NumberCell] = []
-    categories: list[CategoryCell] = []
-    for part in ("days", "year", "month", "weekday", "hour"):
-        values = parts_of_moments(seconds, part)
-        if len(np.unique(values[~np.isnan(values)])) < 2:
-            continue
-        if part in ("month", "weekday"):
-            names = ["" if np.isnan(value) else str(int(value)) for value in values]
-            categories.append(fit_category(f"{name}.{part}", name, names, part=part))
-        else:
-            numbers.append(fit_number(f"{name}.{part}", name, values, scaling=scaling, part=part))
-    return numbers, categories
-
-
-def _date_format(name: str, texts: Sequence[str]) -> str:
-    present = [text for text in texts if text]
-    formats = find_formats(present, most_unreadable=MOST_UNREADABLE)
-    if len(formats) == 1:
-        return formats[0]
-    example = present[0] if present else ""
-    if formats:
-        problem = f"The dates of column '{name}' can be read with the day first or with the month first ('{example}')."
-    else:
-        problem = f"The dates of column '{name}' are written in several ways, or in one that nothing here reads ('{example}')."
-    raise DataError(problem, remedy=f"write them as YYYY-MM-DD, or --ignore '{name}'")
-
-
-def _as_texts(column: "pa.ChunkedArray") -> list[str]:
-    """Values as stripped texts; moments of typed columns in ISO 8601."""
-    import pyarrow as pa
-
-    if pa.types.is_temporal(column.type):
-        return ["" if value is None else value.isoformat() for value in column.to_pylist()]
-    return ["" if value is None else str(value).strip() for value in column.to_pylist()]
+        readers = {TEXTS: content.text_model, IMAGES: content.image_model}
+        return cls(content, folders={name: folder / name for name, model in readers.items() if model is not None})
 
 
 def refuse_missing(wanted: Sequence[str], found: Sequence[str]) -> None:

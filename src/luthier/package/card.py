@@ -161,6 +161,11 @@ def _origin(description: ModelDescription) -> str:
             if base.get("text_model")
             else ""
         )
+        if base.get("image_model"):
+            texts += (
+                f" Pictures are read by `{base['image_model']}`, sha256 `{base['image_model_sha256']}` "
+                f"(licence: {base['image_model_licence'] or 'not stated'})."
+            )
         return f"## Origin\n\nThe network was {base['origin']}; nobody else's weights are in it.{texts}"
     revision = f", revision `{base['revision']}`" if base.get("revision") else ""
     licence = base.get("licence") or "not stated by its source: find it out before passing the model on"

@@ -5,7 +5,7 @@
     generation_config.json             of a model that writes its answers how it does so
     adapter/                           of a model tuned with one, which is merged into the weights above; as peft writes it
     processor.json, tokenizer.json     preprocessing; of a table how each column is read
-    texts/                             of a table with texts the frozen model that reads them
+    texts/, images/                    of a table with texts or pictures the frozen models that read them
     luthier.json                       task, labels, head, pooling, precision, origin; `format_version`
     README.md                          the model card
 
@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from luthier.core.records import from_plain, to_plain
 from luthier.core.storage import atomic_folder, write_json
 from luthier.errors import ModelError
-from luthier.features.texts import load_text_reader
+from luthier.features.table_readers import with_readers
 from luthier.models.backbone import Backbone, wrap_backbone
 from luthier.models.heads import head_from
 from luthier.models.layout import find_layout
@@ -35,7 +35,6 @@ from luthier.models.own import OWN, WEIGHTS, find_builder, load_own, load_weight
 from luthier.models.processors import Processor, TableProcessor, TextProcessor, load_processor
 from luthier.models.refusal import MAX_CONFIG_BYTES, PICKLE_SUFFIXES, check_folder
 from luthier.models.strict_json import read_strict_json
-from luthier.models.table_processor import TEXTS
 from luthier.tasks import TASKS
 from luthier.tasks.protocol import TaskState
 from luthier.training.model import TunedModel
@@ -165,8 +164,8 @@ def load_folder(
     """
     description = read_description(folder)
     processor = load_processor(folder, description.modality)
-    if isinstance(processor, TableProcessor) and processor.content.text_model is not None:
-        processor.reader = load_text_reader(folder / TEXTS, processor.content.text_model, device=device)
+    if isinstance(processor, TableProcessor):
+        processor = with_readers(processor, device=device)
     longest = processor.max_length if isinstance(processor, TextProcessor) else 1
     backbone = _load_backbone(folder, description, attention=choose_attention(device, longest), allow=allow)
     head = head_from(description.head)

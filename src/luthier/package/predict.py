@@ -21,6 +21,7 @@ from luthier.data.schema import FEATURES
 from luthier.data.settings import DataSettings
 from luthier.errors import DataError, SpecError
 from luthier.models.table_processor import refuse_missing
+from luthier.package.columns import with_places
 from luthier.package.folder import read_description
 from luthier.package.model import Model, load_model, model_folder
 from luthier.package.writers import open_writer, refuse_format
@@ -187,7 +188,7 @@ def _input_column(model: Model, role: str, names: Sequence[str], named: str | No
 def _answer(model: Model, table: pa.Table, columns: Mapping[str, str], tally: _Tally, *, probs: bool, base: Path) -> pa.Table:
     """The table with the answers; what is wrong with its rows is counted."""
     if model.columns:
-        rows: Sequence[Any] = Rows(table)
+        rows: Sequence[Any] = Rows(with_places(table, model.processor, base.parent))
         decoded, doubtful = model.answer_cells(rows)
         return _with_answers(model, table, rows, decoded, {}, doubtful, tally, probs=probs)
     rows = list(model.task.rows(table, columns))

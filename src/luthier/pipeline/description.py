@@ -27,13 +27,16 @@ def _origin(chosen: Chosen) -> dict[str, str | int | None]:
     if chosen.weights_key.startswith(OWN):
         return {"name": type(chosen.backbone.network).__name__}
     if isinstance(chosen.processor, TableProcessor):
-        texts = chosen.processor.content.text_model
+        texts, images = chosen.processor.content.text_model, chosen.processor.content.image_model
         return {
             "name": source.name,
             "origin": source.origin,
             "weights_sha256": source.weights_sha256,
             "text_model": texts.name if texts else None,
             "licence": texts.licence if texts else None,
+            "image_model": images.name if images else None,
+            "image_model_sha256": images.weights_sha256 if images else None,
+            "image_model_licence": images.licence if images else None,
         }
     shortened = next((made.value for made in chosen.decisions if made.name == "keep_blocks"), None)
     return {

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from luthier.data.dataset import EXAMPLE_ID
+from luthier.data.schema import Kind
 from luthier.data.words import Words
 from luthier.errors import LuthierError
 from luthier.evaluation.predictions import read_predictions
@@ -39,6 +40,8 @@ def example_texts(spec: TuneSpec, prepared: Prepared, run: Path, ids: Sequence[s
     schema = prepared.dataset.schema
     values = prepared.task.rows(read_columns(table.take(rows), schema), schema.roles)
     names = [name for name in ids if name in places]
+    if pictures := [name for name in schema.features if schema.kind_of(name) is Kind.IMAGE]:
+        values = [{**row, **{name: Path(row[name] or "").name for name in pictures}} for row in values]
     if thumbnail := THUMBNAILS.get(prepared.task.modality):
         return {name: thumbnail(_file_of(value)) for name, value in zip(names, values, strict=True)} if shown == "full" else {}
     if values and isinstance(values[0], Words):

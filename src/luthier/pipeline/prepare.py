@@ -19,7 +19,7 @@ from luthier.data.clean import Removal, clean, stop_on_errors
 from luthier.data.dataset import PARTS, Dataset
 from luthier.data.findings import Finding
 from luthier.data.infer import infer_schema
-from luthier.data.keys import input_keys
+from luthier.data.keys import INPUT_ROLES, input_keys
 from luthier.data.lists import split_cells
 from luthier.data.load import load_source
 from luthier.data.schema import FEATURES, Kind, Schema
@@ -177,17 +177,24 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
 
 
 def _choose(dataset: Dataset, spec: TuneSpec) -> tuple[Task, Decision[str]]:
-    """The task; whoever names the text and no other features asks about the text."""
+    """The task; whoever names the text or the picture and no other features asks about that."""
     schema = dataset.schema
-    if spec.task == "auto" and spec.data.text is not None and not spec.data.features:
+    names_input = spec.data.text is not None or spec.data.image is not None
+    if spec.task == "auto" and names_input and not spec.data.features:
         schema = replace(schema, features=())
     return choose_task(schema, name=spec.task)
 
 
 def _as_read(dataset: Dataset, task: Task | None) -> Dataset:
-    """A data set whose schema says what the target holds for its task, and names features only where it reads them."""
+    """A data set whose schema says what the target holds for its task, and names only the inputs and features that it reads."""
     features = dataset.schema.features if task and FEATURES in task.roles else ()
-    schema = replace(dataset.schema, features=features, answer_kind=task.answer_kind if task else "")
+    if task and task.modality == "text":  # a sentence tells the name of a picture, and nothing of what it shows
+        features = tuple(name for name in features if dataset.schema.kind_of(name) is not Kind.IMAGE)
+    roles = dict(dataset.schema.roles)
+    if task and FEATURES not in task.roles:
+        unread = set(INPUT_ROLES) - {*task.roles, *task.optional_roles}
+        roles = {role: column for role, column in roles.items() if role not in unread}
+    schema = replace(dataset.schema, roles=roles, features=features, answer_kind=task.answer_kind if task else "")
     return replace(dataset, schema=schema)
 
 

@@ -7,7 +7,7 @@ what they would make. `--model FOLDER` takes one that an earlier run has tuned i
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,19 +25,18 @@ from luthier.core.storage import atomic_folder, read_json, taking_turns, write_j
 from luthier.data.keys import missing_cells
 from luthier.errors import ModelError
 from luthier.evaluation.display import format_seconds
-from luthier.features.texts import load_text_reader
-from luthier.models.load import load_backbone
+from luthier.features.table_readers import with_readers
 from luthier.models.own import OWN, WEIGHTS, save_own
-from luthier.models.processors import choose_max_length
 from luthier.models.settings import TableSettings
-from luthier.models.source import PretrainedFolder, resolve_model
+from luthier.models.source import PretrainedFolder
 from luthier.models.table_cells import NUM_BINS
+from luthier.models.table_fit import fit_table
 from luthier.models.table_network import MODEL_TYPE, TableShape, fresh_table_network, wrap_table_network
-from luthier.models.table_processor import TEXTS, TableContent, TableProcessor, TextModel, fit_table
-from luthier.models.text_processor import TextProcessor
+from luthier.models.table_processor import TableProcessor
 from luthier.models.weights import digest_of
 from luthier.pipeline.found import Found, Workplace
 from luthier.pipeline.prepare import Prepared
+from luthier.pipeline.table_columns import columns_decision, with_image_model, with_text_model
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import TaskState
 from luthier.tasks.readings.table import table_of
@@ -88,12 +87,13 @@ def find_table_model(
     hidden = _unlabelled(prepared)
     learnt = table.take(train)
     columns = [(str(name), str(kind)) for name, kind in state.values[COLUMNS]]
-    if spec.model.table.text_model == "off":
-        columns = [(name, kind) for name, kind in columns if kind != "text"]
+    off = {"text": spec.model.table.text_model == "off", "image": spec.model.table.image_model == "off"}
+    columns = [(name, kind) for name, kind in columns if not off.get(kind)]
     content = fit_table(learnt, columns, scaling=spec.model.table.scaling)
-    processor, decisions = _with_text_model(spec, TableProcessor(content), learnt, near=prepared.root, at=at)
+    processor, of_texts = with_text_model(spec, TableProcessor(content), learnt, near=prepared.root, at=at)
+    processor, of_images = with_image_model(spec, processor, near=prepared.root, at=at)
     inputs = TableInputs.build(processor.encode(table_of(rows)), processor.content)
-    decisions = [_columns_decision(processor.content), *decisions]
+    decisions = [columns_decision(processor.content), *of_texts, *of_images]
     source, decision, cost = _made(spec.model.table, processor, inputs, train, hidden=hidden, seed=spec.training.seed, at=at)
     return Found(source=source, processor=processor, inputs=inputs, decisions=[*decisions, decision], cost=cost)
 
@@ -117,16 +117,11 @@ def _given(spec: TuneSpec, rows: Sequence[Any], at: Workplace) -> Found:
             remedy="leave --model out: the network for a table is made from its rows; or have each row written as a sentence: "
             f"--task table-as-text-classification --model {spec.model.name}",
         )
-    processor = TableProcessor.load(folder)
-    if processor.content.text_model is not None:
-        reader = load_text_reader(
-            folder / TEXTS, processor.content.text_model, device=at.device, keeps=True, observer=at.observer
-        )
-        processor = TableProcessor(processor.content, reader=reader, text_folder=folder / TEXTS)
+    processor = with_readers(TableProcessor.load(folder), device=at.device, keeps=True, observer=at.observer)
     inputs = TableInputs.build(processor.encode(table_of(rows)), processor.content)
     name = Decision(name="name", value=folder.name, reason=f"the folder {spec.model.name}, as asked", override="--model NAME")
     source = _source(folder, name=str(spec.model.name), decisions=(name,), origin=f"tuned by an earlier run ({folder.name})")
-    return Found(source=source, processor=processor, inputs=inputs, decisions=[_columns_decision(processor.content)])
+    return Found(source=source, processor=processor, inputs=inputs, decisions=[columns_decision(processor.content)])
 
 
 def _source(folder: Path, *, name: str, decisions: tuple[Decision[Any], ...], origin: str) -> PretrainedFolder:
@@ -154,43 +149,6 @@ def _unlabelled(prepared: Prepared) -> "pa.Table":
     return dataset.table.take(rows[missing[rows]].astype(np.int64))
 
 
-def _with_text_model(
-    spec: TuneSpec, processor: TableProcessor, learnt: "pa.Table", *, near: Path, at: Workplace
-) -> tuple[TableProcessor, list[Decision[Any]]]:
-    """The processor with what reads its texts, where it has any."""
-    if not processor.content.texts:
-        return processor, []
-    settings = spec.model.model_copy(update={"name": spec.model.table.text_model, "revision": None})
-    source = resolve_model(settings, modality="text", near=near)
-    assert source.folder is not None
-    tokenizer = TextProcessor.load(source.folder)
-    texts = [text for column in processor.cells(learnt).texts for text in column]
-    length = choose_max_length(tokenizer.count_tokens(texts), tokenizer.limit)
-    if spec.model.max_length is not None:
-        limit = min(spec.model.max_length, tokenizer.limit)
-        length = Decision(name="max_length", value=limit, reason="as asked")
-    backbone = load_backbone(source)
-    model = TextModel(
-        name=source.name,
-        weights_sha256=source.weights_sha256,
-        pooling=backbone.layout.pooling,
-        width=backbone.width,
-        max_length=length.value,
-        precision=at.precision,
-        licence=source.licence,
-    )
-    reader = load_text_reader(source.folder, model, device=at.device, keeps=True, observer=at.observer)
-    content = replace(processor.content, text_model=model)
-    chosen = Decision(
-        name="text_model",
-        value=source.name,
-        reason=f"reads {_named(content.texts)}, one frozen vector for each text; its vectors are kept on disk",
-        evidence={"weights_sha256": source.weights_sha256, "width": model.width, "precision": model.precision},
-        override="--table-text-model NAME, or off",
-    )
-    return TableProcessor(content, reader=reader, text_folder=source.folder), [chosen, length]
-
-
 def _made(
     settings: TableSettings,
     processor: TableProcessor,
@@ -212,6 +170,8 @@ def _made(
         categories=tuple(cell.size for cell in content.categories),
         texts=len(content.texts),
         text_width=content.text_model.width if content.text_model else 0,
+        images=len(content.images),
+        image_width=content.image_model.width if content.image_model else 0,
         width=settings.hidden_width,
         blocks=settings.blocks,
         heads=next(heads for heads in (4, 2, 1) if settings.hidden_width % heads == 0),
@@ -294,34 +254,3 @@ def _pretraining_decision(made: _Made, hidden: int, *, was_there: bool, weights:
     return Decision(
         name="pretraining_epochs", value=result.epochs, reason=why, evidence=evidence, override="--table-pretraining-epochs N"
     )
-
-
-def _columns_decision(content: TableContent) -> Decision[Any]:
-    """How each column is prepared."""
-    prepared: dict[str, str] = {}
-    for number in content.numbers:
-        kind = f"number, {content.scaling} scaling"
-        prepared[number.column] = _date_parts(content, number.column) if number.part else kind
-    for category in content.categories:
-        kind = f"{count_of(len(category.values), 'category', 'categories')} with a place of their own, all others share one"
-        prepared[category.column] = _date_parts(content, category.column) if category.part else kind
-    for text in content.texts:
-        prepared[text] = f"text, read by {content.text_model.name if content.text_model else 'nothing'}"
-    cells = len(content.numbers) + len(content.categories) + len(content.texts)
-    return Decision(
-        name="preparation",
-        value=f"{count_of(len(prepared), 'column')} as {count_of(cells, 'cell')}",
-        reason="learnt from train alone; a missing value is a value of its own",
-        evidence={"columns": prepared},
-        override="--table-scaling standard|min-max|robust|quantile",
-    )
-
-
-def _date_parts(content: TableContent, column: str) -> str:
-    parts = [cell.part for cell in content.numbers if cell.column == column]
-    parts += [cell.part for cell in content.categories if cell.column == column]
-    return f"date: {', '.join(parts)}"
-
-
-def _named(columns: tuple[str, ...]) -> str:
-    return "the column " + repr(columns[0]) if len(columns) == 1 else f"{len(columns)} columns of texts"

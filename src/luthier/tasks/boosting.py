@@ -1,4 +1,5 @@
-"""The classic for tables: gradient boosted trees on all columns; texts as topics and as what a linear model makes of them.
+"""The classic for tables: gradient boosted trees on all columns; texts as topics and as what a linear model makes of them,
+pictures as the main components of their pixels.
 
 Trees take categories as they are and missing values as a value. How large they are and how many is chosen on a held-out share
 of train, then they are grown again on all of train; validation and test are not looked at.
@@ -13,11 +14,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from luthier.core.seeding import generator_for, seed_for
-from luthier.evaluation.baselines import chosen_rows, word_features
+from luthier.evaluation.baselines import chosen_rows, pixel_features, word_features
 from luthier.models.table_cells import MISSING, RARE
-from luthier.models.table_processor import RawCells, TableProcessor, fit_table
+from luthier.models.table_fit import fit_table
+from luthier.models.table_processor import RawCells, TableProcessor
 from luthier.tasks.answers.answer import Answer
 from luthier.tasks.protocol import Sample, TaskState
+from luthier.tasks.readings.image import thumbnails
 from luthier.tasks.readings.reading import Reading
 from luthier.tasks.readings.table import table_of
 
@@ -44,6 +47,10 @@ def boosted_trees(
     for place in range(len(cells.texts)):
         both = (cells.texts[place], other_cells.texts[place])
         read, other_read = _read_text(answer, both, targets, state, seed)
+        features, other_features = np.hstack([features, read]), np.hstack([other_features, other_read])
+    for place in range(len(cells.images)):
+        pixels, other_pixels = (thumbnails(paths, missing=np.nan) for paths in (cells.images[place], other_cells.images[place]))
+        read, other_read = _read_pictures(pixels, other_pixels, seed)
         features, other_features = np.hstack([features, read]), np.hstack([other_features, other_read])
     is_category = np.concatenate([is_category, np.zeros(features.shape[1] - len(is_category), dtype=bool)])
     if not features.shape[1] or len(np.unique(targets, axis=0)) < 2:
@@ -88,6 +95,19 @@ def _read_text(
             own[asked] = answer.linear(words[known], targets[known], words[asked], state, strength=strength, seed=seed)
         parts.append(own)
     return np.hstack(parts), np.hstack(other_parts)
+
+
+def _read_pictures(
+    pixels: Float[np.ndarray, "M P"], other_pixels: Float[np.ndarray, "N P"], seed: int
+) -> tuple[Float[np.ndarray, "M k"], Float[np.ndarray, "N k"]]:
+    """A column of pictures as main components of small ones; NaN where there is no picture."""
+    there, other_there = (~np.isnan(part[:, 0]) for part in (pixels, other_pixels))
+    if there.sum() < 2:
+        return np.zeros((len(pixels), 0)), np.zeros((len(other_pixels), 0))
+    found, other_found, _ = pixel_features(pixels[there], np.nan_to_num(other_pixels), seed=seed)
+    read = np.full((len(pixels), found.shape[1]), np.nan)
+    read[there] = found
+    return read, np.where(other_there[:, None], other_found, np.nan)
 
 
 def _grown(

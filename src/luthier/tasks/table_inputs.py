@@ -35,7 +35,11 @@ class TableInputs:
         lower, width = bins_of(content.numbers)
         arrays = [encoded.numbers, encoded.states, encoded.categories]
         keys = [
-            content_key(*(array[row].tobytes() for array in arrays), *(column[row].encode() for column in encoded.texts))
+            content_key(
+                *(array[row].tobytes() for array in arrays),
+                *(column[row].encode() for column in encoded.texts),
+                *(encoded.pictures.keys[row] if encoded.pictures else ()),
+            )
             for row in range(count)
         ]
         return cls(
@@ -56,6 +60,7 @@ class TableInputs:
             categories=encoded.categories[rows],
             texts=[[column[row] for row in rows] for column in encoded.texts],
             vectors=None if encoded.vectors is None else encoded.vectors[rows],
+            pictures=encoded.pictures.of(rows) if encoded.pictures else None,
             faults={},
         )
         return replace(self, encoded=some, lengths=self.lengths[rows], keys=self.keys[rows], row_of=np.arange(len(rows)))
@@ -73,8 +78,11 @@ class TableInputs:
             place, vectors = content.texts.index(column), vectors.copy()
             vectors[:, place] = vectors[order, place]
             texts[place] = [texts[place][row] for row in order]
+        pictures = own.pictures
+        if column in content.images and pictures is not None:
+            pictures = pictures.dealt(content.images.index(column), order)
         dealt = replace(own, numbers=numbers, states=states, categories=categories, texts=texts, vectors=vectors, faults={})
-        return replace(self, encoded=dealt)
+        return replace(self, encoded=replace(dealt, pictures=pictures))
 
     def with_rows_of(self, others: "TableInputs") -> "TableInputs":
         """These rows, then those of other inputs of the same columns."""
@@ -85,6 +93,7 @@ class TableInputs:
             categories=np.concatenate([own.categories, more.categories]),
             texts=[[*first, *second] for first, second in zip(own.texts, more.texts, strict=True)],
             vectors=None if own.vectors is None or more.vectors is None else np.concatenate([own.vectors, more.vectors]),
+            pictures=own.pictures.joined(more.pictures) if own.pictures and more.pictures else None,
             faults={},
         )
         keys = np.concatenate([self.keys, others.keys])
@@ -103,13 +112,13 @@ class TableInputs:
             batch["number_states"] = rows.states[units]
         if rows.categories.shape[1]:
             batch["categories"] = rows.categories[units]
-        return {**batch, **self._texts(units)}
+        return {**batch, **self._texts(units), **self._images(units)}
 
     def light_batch(self, units: Int[np.ndarray, " B"]) -> Batch:
-        """Cells that nobody reads as zeros without memory; the vectors of texts, which the head stands on, as they are."""
+        """Cells that nobody reads as zeros without memory; the vectors that the head stands on as they are."""
         whole = {name: array.shape[1:] for name, array in self.batch(units[:1]).items()}
         light = {name: np.broadcast_to(np.zeros((), dtype=np.float32), (len(units), *shape)) for name, shape in whole.items()}
-        return {**light, **self._texts(units)}
+        return {**light, **self._texts(units), **self._images(units)}
 
     def _texts(self, units: Int[np.ndarray, " B"]) -> Batch:
         vectors = self.encoded.vectors
@@ -117,3 +126,7 @@ class TableInputs:
             return {}
         missing = np.array([[not column[unit].strip() for column in self.encoded.texts] for unit in units])
         return {"texts": vectors[units], "text_states": np.where(missing, MISSING, PRESENT).astype(np.int64)}
+
+    def _images(self, units: Int[np.ndarray, " B"]) -> Batch:
+        pictures = self.encoded.pictures
+        return {} if pictures is None else {"images": pictures.vectors[units], "image_states": pictures.states[units]}

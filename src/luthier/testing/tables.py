@@ -104,8 +104,9 @@ def table_dataset(answers: Sequence[object], *, kinds: Mapping[str, Kind] | None
 def tiny_table_model(folder: Path, dataset: Dataset) -> Path:
     """A network on the features of a table, with random weights, in a folder."""
     from luthier.models.own import save_own
+    from luthier.models.table_fit import fit_table
     from luthier.models.table_network import TableShape, fresh_table_network, wrap_table_network
-    from luthier.models.table_processor import TableProcessor, fit_table
+    from luthier.models.table_processor import TableProcessor
 
     columns = [(name, dataset.schema.kind_of(name).value) for name in dataset.schema.features]
     content = fit_table(dataset.table, columns, scaling="standard")

@@ -53,7 +53,7 @@ class Pretrained:
 
 
 class CellDecoders(nn.Module):
-    """From what the network knows of a row to its hidden cells: a number, a code, or a text's vector."""
+    """From what the network knows of a row to its hidden cells: a number, a code, or the vector of a text or a picture."""
 
     def __init__(self, shape: TableShape) -> None:
         super().__init__()
@@ -62,6 +62,7 @@ class CellDecoders(nn.Module):
         self.number_bias = nn.Parameter(torch.zeros(shape.numbers))
         self.codes = nn.ModuleList(nn.Linear(shape.width, size) for size in shape.categories)
         self.texts = nn.ModuleList(nn.Linear(shape.width, shape.text_width) for _ in range(shape.texts))
+        self.images = nn.ModuleList(nn.Linear(shape.width, shape.image_width) for _ in range(shape.images))
 
     def losses(self, hidden: Float[Tensor, "B T D"], whole: Batch, hides: Bool[Tensor, "B T"]) -> Float[Tensor, " T"]:
         """Summed loss of the hidden cells of each column: squared error of numbers and vectors, cross-entropy of codes."""
@@ -75,9 +76,11 @@ class CellDecoders(nn.Module):
             losses = functional.cross_entropy(layer(known[:, place + column]), whole["categories"][:, column], reduction="none")
             found.append((losses * hides[:, place + column]).sum()[None])
         place += len(self.codes)
-        for column, layer in enumerate(self.texts):
-            losses = (layer(known[:, place + column]) - whole["texts"][:, column]).square().mean(-1)
-            found.append((losses * hides[:, place + column]).sum()[None])
+        for name, layers in (("texts", self.texts), ("images", self.images)):
+            for column, layer in enumerate(layers):
+                losses = (layer(known[:, place]) - whole[name][:, column]).square().mean(-1)
+                found.append((losses * hides[:, place]).sum()[None])
+                place += 1
         return torch.cat(found)
 
 
@@ -187,6 +190,9 @@ class _Course:
                 found.append(-(shares * shares.log()).sum().float())
         if "texts" in batch:
             found += [batch["texts"][:, column].var(dim=0, correction=0).mean() for column in range(batch["texts"].shape[1])]
+        for column in range(batch["images"].shape[1] if "images" in batch else 0):
+            there = batch["images"][batch["image_states"][:, column] == 0, column]
+            found.append(there.var(dim=0, correction=0).mean() if len(there) else torch.tensor(0.0))
         return torch.stack([value.cpu().float() for value in found])
 
     def _held_batches(self, rows: Int[np.ndarray, " N"]) -> Iterator[tuple[Batch, Batch, Tensor]]:
@@ -203,7 +209,8 @@ class _Course:
         hides = torch.from_numpy(generator.random((len(rows), shape.num_tokens)) < MASK_FRACTION).to(self._device)
         looks = torch.from_numpy(generator.random((len(rows), shape.num_tokens))).to(self._device)
         hidden = dict(whole)
-        numbers, texts = shape.numbers, shape.num_tokens - shape.texts
+        numbers, images = shape.numbers, shape.num_tokens - shape.images
+        texts = images - shape.texts
         state = torch.where(looks < LOOKS_MISSING, MISSING, MASKED)
         if numbers:
             hides[:, :numbers] &= whole["number_states"] == 0
@@ -212,9 +219,10 @@ class _Course:
             code = torch.where(looks < LOOKS_MISSING, MISSING, torch.where(looks < LOOKS_MISSING + LOOKS_RARE, RARE, MASKED))
             hides[:, numbers:texts] &= whole["categories"] != MISSING
             hidden["categories"] = torch.where(hides[:, numbers:texts], code[:, numbers:texts], whole["categories"])
-        if shape.texts:
-            hides[:, texts:] &= whole["text_states"] == 0
-            hidden["text_states"] = torch.where(hides[:, texts:], state[:, texts:], whole["text_states"])
+        for name, cells in (("text_states", slice(texts, images)), ("image_states", slice(images, None))):
+            if name in whole:
+                hides[:, cells] &= whole[name] == 0
+                hidden[name] = torch.where(hides[:, cells], state[:, cells], whole[name])
         return whole, hidden, hides
 
     def _tensors(self, batch: Mapping[str, np.ndarray]) -> Batch:

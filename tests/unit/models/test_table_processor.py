@@ -1,5 +1,7 @@
 """Reading rows of a table: what train taught, kept as JSON, applied to rows that train never saw."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,9 @@ import pyarrow as pa
 import pytest
 
 from luthier.errors import DataError, ModelError
-from luthier.models.table_processor import TableProcessor, fit_table
+from luthier.models.table_fit import fit_table
+from luthier.models.table_processor import PicturesRead, TableProcessor
+from luthier.tasks.table_inputs import TableInputs
 
 TRAIN = pa.table(
     {
@@ -105,3 +109,36 @@ def test_dates_that_cannot_be_read_are_refused(dates: list[str], problem: str) -
     with pytest.raises(DataError, match=problem) as caught:
         fit_table(pa.table({"day": dates}), [("day", "datetime")], scaling="standard")
     assert caught.value.remedy == "write them as YYYY-MM-DD, or --ignore 'day'"
+
+
+def pictures_by_name(paths: Sequence[str]) -> PicturesRead:
+    """A stand-in for a network: the vector of `3.png` is all threes; what is named otherwise cannot be read."""
+    faults = {place: "is not there" for place, path in enumerate(paths) if not path[0].isdigit()}
+    vectors = np.array([[0.0] * 4 if place in faults else [float(path[0])] * 4 for place, path in enumerate(paths)])
+    return PicturesRead(vectors=vectors.astype(np.float32), keys=[path.encode() for path in paths], faults=faults)
+
+
+def test_pictures_stand_where_rows_name_them_and_others_are_missing_and_named() -> None:
+    table = pa.table({"front": ["3.png", "", "gone.png"], "back": ["4.png", "5.png", None], "size": ["1", "2", "9"]})
+    content = fit_table(table, [("front", "image"), ("back", "image"), ("size", "number")], scaling="standard")
+    assert content.columns == ("size", "front", "back")
+    with pytest.raises(ModelError, match="Nothing here reads the pictures"):
+        TableProcessor(content).encode(table)
+    rows = TableProcessor(content, image_reader=pictures_by_name).encode(table)
+    assert rows.pictures is not None
+    assert rows.pictures.vectors[:, :, 0].tolist() == [[3, 4], [0, 5], [0, 0]]
+    assert rows.pictures.states.tolist() == [[0, 0], [1, 0], [1, 1]]
+    assert rows.faults == {2: "the picture 'gone.png' in column 'front' is not there"}
+    inputs = TableInputs.build(rows, content)
+    assert inputs.batch(np.array([0]))["images"].shape == (1, 2, 4)
+    assert len(set(inputs.keys.tolist())) == 3
+    dealt = inputs.shuffled("back", content, np.array([1, 2, 0])).batch(np.arange(3))
+    assert dealt["images"][:, 1, 0].tolist() == [5, 0, 4]
+    assert dealt["image_states"][:, 1].tolist() == [0, 1, 0]
+
+
+def test_what_was_saved_before_tables_named_pictures_is_read(processor: TableProcessor, tmp_path: Path) -> None:
+    processor.save(tmp_path)
+    saved = json.loads((tmp_path / "processor.json").read_text())
+    (tmp_path / "processor.json").write_text(json.dumps({k: v for k, v in saved.items() if not k.startswith("image")}))
+    assert TableProcessor.load(tmp_path).content == processor.content

@@ -130,7 +130,9 @@ def plain(count: int) -> dict[str, Kind]:
         ({"message": Kind.TEXT, **plain(8)}, {"text": "message"}, "table-classification"),
         ({"title": Kind.CATEGORY, **plain(3)}, {"text": "title"}, "table-classification"),
         ({"title": Kind.CATEGORY}, {"text": "title"}, "text-classification"),
-        ({"photo": Kind.IMAGE, **plain(8)}, {"image": "photo"}, "image-classification"),
+        ({"photo": Kind.IMAGE, **plain(2)}, {"image": "photo"}, "image-classification"),
+        ({"photo": Kind.IMAGE, **plain(8)}, {"image": "photo"}, "table-classification"),
+        ({"photo": Kind.IMAGE, "message": Kind.TEXT}, {"image": "photo", "text": "message"}, "table-classification"),
     ],
 )
 def test_a_table_is_a_table_where_its_columns_say_more_than_a_text(

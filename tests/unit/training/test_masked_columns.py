@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from luthier.core.progress import Quiet
+from luthier.models.table_fit import fit_table
 from luthier.models.table_network import TableNetwork, TableShape, fresh_table_network
-from luthier.models.table_processor import TableProcessor, fit_table
+from luthier.models.table_processor import TableProcessor
 from luthier.tasks.table_inputs import TableInputs
 from luthier.training.masked_columns import Pretrained, pretrain
 

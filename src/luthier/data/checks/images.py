@@ -11,6 +11,7 @@ from luthier.data.checks.unusable_files import FileCheck, FileState
 from luthier.data.dataset import Dataset
 from luthier.data.findings import Finding
 from luthier.data.keys import missing_cells
+from luthier.data.schema import Kind
 from luthier.errors import MissingExtraError
 
 NAME = "images"
@@ -37,18 +38,24 @@ FILES = FileCheck(
 
 
 def check_images(dataset: Dataset, features: np.ndarray | None = None) -> list[Finding]:
-    """Open every picture once, in threads; the size is judged from the header, before any pixel is decoded."""
-    column = dataset.column("image")
-    present = np.flatnonzero(~missing_cells(column))
-    paths = column.take(present).to_pylist()
-    states = np.full(dataset.table.num_rows, "", dtype="<U11")
-    states[present] = inspect_images(paths)
+    """Open every picture once, in threads; the size is judged from the header, before any pixel is decoded.
+
+    Where pictures are one column among others that a model reads, a row is not lost with its picture: that counts as missing.
+    """
+    cells = [column.name for column in dataset.schema.columns if column.kind is Kind.IMAGE]
+    cells = [name for name in cells if name in dataset.schema.features]
     findings = []
-    for part, rows in dataset.parts.items():
-        for state in FILES.states:
-            found = rows[states[rows] == state]
-            if len(found):
-                findings.append(FILES.finding(dataset, part, state=state, rows=found))
+    for name in dict.fromkeys([dataset.schema.roles["image"], *cells]):
+        column = dataset.table.column(name)
+        present = np.flatnonzero(~missing_cells(column))
+        states = np.full(dataset.table.num_rows, "", dtype="<U11")
+        states[present] = inspect_images(column.take(present).to_pylist())
+        for part, rows in dataset.parts.items():
+            for state in FILES.states:
+                found = rows[states[rows] == state]
+                if len(found):
+                    cell = name if name in cells else None
+                    findings.append(FILES.finding(dataset, part, state=state, rows=found, cell=cell))
     return findings
 
 

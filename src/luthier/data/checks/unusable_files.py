@@ -42,8 +42,12 @@ class FileCheck:
     look: str
     states: Mapping[str, FileState]
 
-    def finding(self, dataset: Dataset, part: str, *, state: str, rows: Rows) -> Finding:
-        """What is said of the files of a part that are in one state: an error where that is all of them."""
+    def finding(self, dataset: Dataset, part: str, *, state: str, rows: Rows, cell: str | None = None) -> Finding:
+        """What is said of the files of a part that are in one state: an error where that is all of them.
+
+        Args:
+            cell: The column, where it is one of several that a model reads: then the row stays, without its file.
+        """
         found, whole = self.states[state], len(dataset.parts[part])
         named = name_rows(dataset, rows)
         if found.is_unusable and len(rows) == whole:
@@ -56,6 +60,8 @@ class FileCheck:
                 rows=rows,
                 part=part,
             )
+        if cell is not None:
+            return self._in_cells(dataset, part, state=state, rows=rows, cell=cell)
         is_dropped = found.is_unusable and part != "test"
         is_lost = found.is_unusable and part == "test" and not found.is_scored
         remedy = "nothing to do: they are left out" if is_dropped else self.look
@@ -74,4 +80,22 @@ class FileCheck:
             action=Action(kind="drop_rows", rows=rows) if is_dropped else None,
             by_default=is_dropped,
             evidence={"state": state} | ({"excluded_from_scoring": True} if is_lost else {}),
+        )
+
+    def _in_cells(self, dataset: Dataset, part: str, *, state: str, rows: Rows, cell: str) -> Finding:
+        """Files of one column among others: what is said of them, and that such cells count as missing."""
+        found, whole = self.states[state], len(dataset.parts[part])
+        is_lost = found.is_unusable and not found.is_scored
+        noun = f"{self.noun}s" if part == "all" else f"{part} {self.noun}s"
+        consequence = "; such cells count as missing" if is_lost else ""
+        return Finding(
+            check=self.name,
+            severity="warning" if found.is_unusable else "info",
+            problem=f"{share_of(len(rows), whole, noun=noun)} of column '{cell}' {'is' if len(rows) == 1 else 'are'} "
+            f"{found.words}{consequence}. {name_rows(dataset, rows)}",
+            remedy="replace these files, or leave the cells empty" if is_lost else self.look,
+            count=len(rows),
+            rows=rows,
+            part=part,
+            evidence={"state": state, "column": cell},
         )

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from luthier.evaluation.baselines import pixel_features
-from luthier.models.image_processor import ImageProcessor
+from luthier.models.image_processor import READ_ERRORS, ImageProcessor
 from luthier.tasks.inputs import ImageInputs
 from luthier.tasks.protocol import Modality
 from luthier.tasks.readings.reading import ClassicFeatures
@@ -45,18 +45,27 @@ class Image:
 
     def classic_features(self, train: Sequence[str], others: Sequence[str], *, seed: int) -> ClassicFeatures | None:
         """Whitened main components of pictures of 16 x 16 pixels."""
-        return pixel_features(_thumbnails(train), _thumbnails(others), seed=seed)
+        return pixel_features(thumbnails(train), thumbnails(others), seed=seed)
 
 
-def _thumbnails(paths: Sequence[str], side: int = 16) -> Float[np.ndarray, "N D"]:
-    """Pictures as side x side RGB pixels in [0, 1], flattened."""
+def thumbnails(paths: Sequence[str], *, side: int = 16, missing: float | None = None) -> Float[np.ndarray, "N D"]:
+    """Pictures as side x side RGB pixels in [0, 1], flattened.
+
+    Args:
+        missing: What stands for files that cannot be read; None lets them raise.
+    """
     from PIL import Image as Pictures
 
     pixels = np.empty((len(paths), side, side, 3), dtype=np.float32)
     for row, path in enumerate(paths):
-        with Pictures.open(path) as image:
-            image.draft("RGB", (4 * side, 4 * side))
-            pixels[row] = np.asarray(image.convert("RGB").resize((side, side)), dtype=np.float32) / 255
+        try:
+            with Pictures.open(path) as image:
+                image.draft("RGB", (4 * side, 4 * side))
+                pixels[row] = np.asarray(image.convert("RGB").resize((side, side)), dtype=np.float32) / 255
+        except READ_ERRORS:
+            if missing is None:
+                raise
+            pixels[row] = missing
     return pixels.reshape(len(paths), -1)
 
 

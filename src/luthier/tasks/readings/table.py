@@ -1,4 +1,4 @@
-"""Several columns of a table: numbers, categories, dates, and texts beside them."""
+"""Several columns of a table: numbers, categories, dates, and texts and pictures beside them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
@@ -20,6 +20,7 @@ Row = Mapping[str, Any]
 PLAIN_KINDS = (Kind.NUMBER, Kind.CATEGORY, Kind.DATETIME)
 LONG_WORDS = 2.0  # from so many words on, on average, a column of free texts has something to say by itself
 MANY_COLUMNS = 6  # so many plain columns beside a text are no ornament
+BESIDE_PICTURES = 3  # so many plain columns beside a picture say more than where it comes from
 
 
 class Rows(Sequence[Row]):
@@ -110,16 +111,22 @@ def _cell(value: Any) -> str | None:
 def fit_of_table(schema: Schema) -> tuple[float, str]:
     """How well a table is a table, rather than texts with a few columns beside them, and its columns in words.
 
-    Without free texts it is one. Columns beside them must be many to count for more than the text.
+    Without free texts and pictures it is one. Columns beside a text must be many to count for more than it; beside a picture
+    a text is enough, or a few of them.
     """
     columns = {column.name: column for column in schema.columns}
     plain = [name for name in schema.features if columns[name].kind in PLAIN_KINDS]
     texts = [name for name in schema.features if columns[name].kind is Kind.TEXT]
     holds = "column holds" if len(plain) == 1 else "columns hold"
     shown = f"{len(plain)} {holds} numbers, categories or dates"
-    if not plain and not texts:
+    pictures = [name for name in schema.features if columns[name].kind is Kind.IMAGE]
+    if not plain and not texts and len(pictures) < 2:
         return 0.0, shown
-    if "image" in schema.roles or "text_pair" in schema.roles:
+    if "image" in schema.roles:
+        said = [name for name in texts if columns[name].mean_words >= LONG_WORDS]
+        beside = f"'{schema.roles['image']}' names pictures, {shown}" + (f", '{said[0]}' holds texts" if said else "")
+        return (1.1 if said or len(plain) >= BESIDE_PICTURES else 0.2), beside
+    if "text_pair" in schema.roles:
         return 0.2, shown
     text = schema.roles.get("text")
     if text is None:

@@ -1,0 +1,26 @@
+"""What reads the texts and the pictures of a table, loaded from the folders beside its processor."""
+
+from luthier.core.progress import Observer
+from luthier.features.pictures import load_picture_reader
+from luthier.features.texts import load_text_reader
+from luthier.models.table_processor import IMAGES, TEXTS, TableProcessor
+
+
+def with_readers(
+    processor: TableProcessor, *, device: str, keeps: bool = False, observer: Observer | None = None
+) -> TableProcessor:
+    """The processor with what reads its texts and pictures, where it has any.
+
+    Args:
+        keeps: Whether vectors are kept in the activation store and looked for there.
+
+    Raises:
+        ModelError: a folder of a reader is refused, or transformers cannot load it.
+    """
+    content, folders = processor.content, processor.folders
+    reader, image_reader = processor.reader, processor.image_reader
+    if content.text_model is not None:
+        reader = load_text_reader(folders[TEXTS], content.text_model, device=device, keeps=keeps, observer=observer)
+    if content.image_model is not None:
+        image_reader = load_picture_reader(folders[IMAGES], content.image_model, device=device, keeps=keeps, observer=observer)
+    return TableProcessor(content, reader=reader, image_reader=image_reader, folders=folders)
