@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from luthier.api import check, load_model, resume, search, tune
+    from luthier.api import check, load_model, load_openai_job, resume, search, tune
     from luthier.errors import (
         DataError,
         DivergedError,
@@ -40,6 +40,7 @@ _HOMES = {
     "UsageError": "luthier.errors",
     "check": "luthier.api",
     "load_model": "luthier.api",
+    "load_openai_job": "luthier.api",
     "load_spec": "luthier.spec",
     "resume": "luthier.api",
     "search": "luthier.api",
@@ -60,6 +61,7 @@ __all__ = [
     "__version__",
     "check",
     "load_model",
+    "load_openai_job",
     "load_spec",
     "resume",
     "search",

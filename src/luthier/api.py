@@ -188,6 +188,22 @@ def load_model(path: str | Path, *, device: str = "auto", allow: Sequence[str] =
     return load(path, device=device, allow=allow)
 
 
+def load_openai_job(path: str | Path, *, model: str | None = None) -> TuneSpec:
+    """The spec that a fine-tuning job means which was written for OpenAI's service; `luthier.tune` takes it.
+
+    Args:
+        path: The job: the JSON body of the request that creates it, with paths of files instead of their ids.
+        model: Folder or name of a causal language model; OpenAI's own cannot be had.
+
+    Raises:
+        SpecError: the job says something that does not hold here; all such things together.
+    """
+    from luthier.pipeline.openai_job import read_openai_job
+
+    chosen = [] if model is None else [Given(written="model.name", value=model)]
+    return spec_of([*read_openai_job(Path(path), model=model).given, *chosen])
+
+
 def _spec_from(sources: Sources, settings: dict[str, object]) -> TuneSpec:
     if isinstance(sources, TuneSpec):
         return spec_of([Given(written=name, value=value, style="keyword") for name, value in settings.items()], base=sources)

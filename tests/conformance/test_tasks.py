@@ -1,5 +1,6 @@
 """Every member of the family of tasks."""
 
+import json
 from pathlib import Path
 
 from luthier.data.dataset import Dataset
@@ -196,6 +197,31 @@ class TestTableAsTextClassification(TaskConformance):
 
 class TestTableAsTextRegression(NumberConformance):
     name = "table-as-text-regression"
+
+
+class TestInstruction(TaskConformance):
+    name = "instruction"
+    values = ("it is lost", "we send a new one", "it is on its way", "hello", "wait", "sorry", "found", "thank you")
+    unknown = None
+    family = "gpt2"
+
+    def kinds(self) -> dict[str, Kind]:
+        return {"answer": Kind.TEXT}
+
+
+class TestChat(TaskConformance):
+    name = "chat"
+    values = TestInstruction.values
+    unknown = None
+    family = "llama"
+
+    def example(self, folder: Path) -> Dataset:
+        cells = [
+            json.dumps([{"role": "user", "content": f"Where is {row}?"}, {"role": "assistant", "content": answer}])
+            for row, answer in enumerate(self.values)
+        ]
+        roles = {"text": "messages", "target": "messages"}
+        return make_dataset({"messages": cells}, roles=roles, kinds={"messages": Kind.MESSAGES})
 
 
 def judges(kind: type) -> set[str]:

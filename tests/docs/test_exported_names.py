@@ -23,6 +23,7 @@ EXPORTED = [
     "__version__",
     "check",
     "load_model",
+    "load_openai_job",
     "load_spec",
     "resume",
     "search",

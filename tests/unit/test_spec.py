@@ -37,7 +37,7 @@ def values_of(key: Key) -> st.SearchStrategy[object]:
     """Any value a key permits."""
     if key.choices:
         return st.sampled_from(key.choices)
-    texts = st.text(st.characters(codec="utf-8"), max_size=20)
+    texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
     by_kind = {bool: st.booleans(), int: st.integers(1000, 10**6), float: st.floats(0.6, 0.99), str: texts}
     values = st.lists(texts, max_size=3).map(tuple) if key.is_list else by_kind[key.annotation]
     if key.path in FAMILIES:

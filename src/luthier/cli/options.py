@@ -21,6 +21,7 @@ PANELS = {
     "model.head": "Head",
     "model.table": "Tables",
     "training": "Training",
+    "generation": "Written answers",
     "evaluation": "Evaluation",
     "output": "Output",
 }
@@ -53,19 +54,27 @@ def output_options(*, quiet: bool = True) -> list[click.Parameter]:
     return [option for option in options if quiet or "--quiet" not in option.opts]
 
 
-def spec_from_flags(sources: Sequence[str], settings: Mapping[str, Any], assignments: Sequence[str]) -> TuneSpec:
-    """The spec that a command line means: a YAML file among the sources first, then `--set`, then flags.
+def spec_from_flags(
+    sources: Sequence[str], settings: Mapping[str, Any], assignments: Sequence[str], *, job: Sequence[Given] = ()
+) -> TuneSpec:
+    """The spec that a command line means: a YAML file among the sources first, or a job, then `--set`, then flags.
 
     Args:
         sources: What stands after the verb: data, or one YAML file, or both (then the data replace the file's sources).
         settings: Values of the generated flags by keyword; None or () where the flag is absent.
         assignments: Values of `--set`.
+        job: What a job for OpenAI's service says.
 
     Raises:
         SpecError: all mistakes of file and flags together.
     """
     spec, data = _spec_among(sources, verb="tune")
-    given = given_by_file(spec) if spec is not None else []
+    if job and sources:
+        raise SpecError(
+            f"{' '.join(sources)} and --openai-job are both given: it is not clear what to train on.",
+            remedy="name the data in the job, as training_file",
+        )
+    given = given_by_file(spec) if spec is not None else list(job)
     later, errors = _given_later(data, settings, assignments)
     return spec_of([*given, *later], earlier=errors)
 

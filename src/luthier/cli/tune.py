@@ -17,7 +17,7 @@ from luthier.cli.options import PANELS, output_options, set_option, setting_opti
 from luthier.cli.results import print_json
 from luthier.core.seat import taken_seat
 from luthier.errors import UsageError
-from luthier.spec import TuneSpec
+from luthier.spec import Given, TuneSpec
 
 if TYPE_CHECKING:
     from luthier.evaluation.records import Metrics
@@ -66,7 +66,7 @@ def run(
     quiet: bool,
     **settings: object,
 ) -> int:
-    """Tune, go on with `resume`, or with `plan` only say what would happen; `settings` are the flags made from the spec."""
+    """Tune, go on with `resume`, or with `plan` only say what would happen; `settings` are the spec's flags, and a job."""
     refuse_lonely_flags(cluster, workers, plan=plan)
     place = Place(cluster=cluster, workers=workers)
     given = [*sources, *assignments, *(value for value in settings.values() if value not in (None, ()))]
@@ -81,10 +81,29 @@ def run(
         context = click.get_current_context()
         click.echo(VERB.get_short_help(context))
         return 0
-    spec = spec_from_flags(sources, settings, assignments)
+    job = _job(settings.pop("openai_job", None), model=settings.get("model"), quiet=quiet, as_json=as_json)
+    spec = spec_from_flags(sources, settings, assignments, job=job)
     if plan:  # shows on one page what a run tells as it goes
         return _watched(lambda watch: _plan(spec, watch, as_json=as_json), quiet=True, as_json=as_json)
     return _watched(lambda watch: _tune(spec, place, watch, as_json=as_json), quiet=quiet, as_json=as_json)
+
+
+def _job(path: object, *, model: object, quiet: bool, as_json: bool) -> Sequence[Given]:
+    """What a job for OpenAI's service says, if there is one, after telling what becomes of it here."""
+    if path is None:
+        return ()
+    from luthier.pipeline.openai_job import read_openai_job
+
+    job = read_openai_job(Path(str(path)), model=None if model is None else str(model))
+
+    def tell(watch: Watch) -> int:
+        watch.stage("Job", str(path))
+        for decision in job.decisions:
+            watch.decided(decision)
+        return 0
+
+    _watched(tell, quiet=quiet, as_json=as_json)
+    return job.given
 
 
 def _watched(work: Callable[[Watch], int], *, quiet: bool, as_json: bool) -> int:
@@ -187,6 +206,11 @@ VERB = Verb(
         *setting_options(tuple(PANELS)),
         GroupedOption(
             ["--plan"], is_flag=True, help="Say what would happen, what it would cost and what is doubtful; do nothing"
+        ),
+        GroupedOption(
+            ["--openai-job"],
+            metavar="JOB.json",
+            help="Run a fine-tuning job as it is written for OpenAI's service; with --model",
         ),
         GroupedOption(["--resume"], metavar="RUN", help="Go on with the unfinished run in this folder, to the same weights"),
         *cluster_options("Train on a Ray cluster", "Processes of the cluster that share every step"),

@@ -47,8 +47,11 @@ def choose_max_new_tokens(lengths: Int[np.ndarray, " N"], settings: GenerationSe
     return Decision(name="max_new_tokens", value=value, reason=reason, override="--max-new-tokens N")
 
 
-def set_generation(network: nn.Module, settings: GenerationSettings, *, max_new_tokens: int) -> None:
+def set_generation(network: nn.Module, settings: GenerationSettings, *, max_new_tokens: int, ends: Sequence[int] = ()) -> None:
     """Write down in the network's own generation settings how it is to answer; nothing is drawn at random.
+
+    Args:
+        ends: Tokens that end an answer, beside those that the network knows.
 
     Raises:
         ModelError: the network writes nothing.
@@ -58,7 +61,10 @@ def set_generation(network: nn.Module, settings: GenerationSettings, *, max_new_
         raise ModelError(
             f"{type(network).__name__} cannot write texts: it has no `generate`.", remedy="--model NAME, another one"
         )
+    known = config.eos_token_id
+    ends = sorted({*(known if isinstance(known, list) else [known] if known is not None else []), *ends})
     config.update(
+        eos_token_id=ends or None,
         max_new_tokens=max_new_tokens,
         max_length=None,
         do_sample=False,

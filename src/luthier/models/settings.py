@@ -53,7 +53,7 @@ class GenerationSettings(Settings):
         None, ge=1, description="Most tokens that an answer may have (default: fits the answers of train)"
     )
     num_beams: int = Field(
-        1, ge=1, le=64, description="Answers that are followed side by side: 1 takes the likeliest token each time (greedy)"
+        1, ge=1, description="Answers that are followed side by side: 1 takes the likeliest token each time (greedy)"
     )
     length_penalty: float = Field(
         1.0, description="Above 0 beams favour long answers, below 0 short ones; only with more than one beam"
@@ -117,6 +117,9 @@ class ModelSettings(Settings):
         ge=0.1,
         le=600,
         description="Longest stretch of sound that is heard at once; longer recordings become several (default: fits the data)",
+    )
+    chat_template: str = Field(
+        "auto", description="How a language model writes conversations: auto (its own template), none, or a file with Jinja"
     )
     head: HeadSettings = HeadSettings()
     table: TableSettings = TableSettings()

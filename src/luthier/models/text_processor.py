@@ -17,6 +17,8 @@ from tokenizers import Tokenizer
 from luthier.core.decision import Decision
 from luthier.core.storage import write_json, write_text
 from luthier.errors import ModelError
+from luthier.models.chat_template import CHAT_TEMPLATE, read_template
+from luthier.models.marked import MarkedRows, encode_marked
 from luthier.models.refusal import MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES
 from luthier.models.strict_json import read_strict_json
 from luthier.models.windows import WindowRows, encode_windows
@@ -77,14 +79,24 @@ class TextProcessor:
         limit: The longest row the model can take.
         special_ids: Ids of the special tokens that the tokenizer has: pad, mask, unk, cls, sep, bos, eos; and of an
             encoder-decoder `start`, which its decoder reads first.
+        chat_template: How the model writes conversations, in Jinja, if it says so.
     """
 
     kind = "text"
 
-    def __init__(self, tokenizer_json: str, *, max_length: int, limit: int, special_ids: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        tokenizer_json: str,
+        *,
+        max_length: int,
+        limit: int,
+        special_ids: Mapping[str, int],
+        chat_template: str | None = None,
+    ) -> None:
         self.max_length = max_length
         self.limit = limit
         self.special_ids = dict(special_ids)
+        self.chat_template = chat_template
         self._json = tokenizer_json
         self._tokenizer = _build_tokenizer(tokenizer_json)
         self._tokenizer.enable_truncation(max_length)
@@ -103,9 +115,9 @@ class TextProcessor:
         """The token of an id, for people."""
         return self._tokenizer.id_to_token(token_id) or ""
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of some tokens, without special ones."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+    def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
+        """The text of some tokens, without special ones unless they are asked for."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=not special))
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> TokenRows:
         """Token ids of texts, or of pairs of texts, cut to `max_length`, special tokens included."""
@@ -163,7 +175,27 @@ class TextProcessor:
                 f"The model takes at most {self.limit} tokens; {max_length} were asked for.",
                 remedy=f"--max-length {self.limit}",
             )
-        return TextProcessor(self._json, max_length=max_length, limit=self.limit, special_ids=self.special_ids)
+        return self._with(max_length=max_length, chat_template=self.chat_template)
+
+    def with_chat_template(self, template: str | None) -> "TextProcessor":
+        """The same processor with another chat template, or none."""
+        return self._with(max_length=self.max_length, chat_template=template)
+
+    def _with(self, *, max_length: int, chat_template: str | None) -> "TextProcessor":
+        return TextProcessor(
+            self._json, max_length=max_length, limit=self.limit, special_ids=self.special_ids, chat_template=chat_template
+        )
+
+    def special_tokens(self) -> dict[str, str]:
+        """The special tokens as templates call them (`eos_token`), and as `opening` the one that every text begins with."""
+        tokens = {f"{name}_token": self.token_of(number) for name, number in self.special_ids.items()}
+        first = self._tokenizer.encode("").ids[:1]
+        begins = first == [self.special_ids.get("bos")]
+        return {**tokens, "opening": tokens["bos_token"] if begins else ""}
+
+    def encode_marked(self, texts: Sequence[str]) -> MarkedRows:
+        """Token ids of texts as they stand, with the characters of each token: nothing is put around them or cut off."""
+        return encode_marked(_build_tokenizer(self._json), texts)
 
     def settings(self) -> dict[str, Any]:
         """All that decides the ids, beside the tokenizer itself: JSON types."""
@@ -174,6 +206,7 @@ class TextProcessor:
             "limit": self.limit,
             "special_ids": special,
             "schema_version": 1,
+            **({} if self.chat_template is None else {"chat_template": self.chat_template}),
         }
 
     def fingerprint(self) -> str:
@@ -186,12 +219,15 @@ class TextProcessor:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / TOKENIZER, self._json)
         write_json(folder / PROCESSOR, self.settings())
+        if self.chat_template is not None:
+            write_text(folder / CHAT_TEMPLATE, self.chat_template)
 
     @classmethod
     def from_settings(cls, saved: Mapping[str, Any], folder: Path) -> "TextProcessor":
         """From what `settings` gave, and the tokenizer in a folder."""
-        text = _tokenizer_json(folder)
-        return cls(text, max_length=saved["max_length"], limit=saved["limit"], special_ids=saved["special_ids"])
+        text, template = _tokenizer_json(folder), saved.get("chat_template")
+        sizes = {"max_length": saved["max_length"], "limit": saved["limit"]}
+        return cls(text, **sizes, special_ids=saved["special_ids"], chat_template=template)
 
     @classmethod
     def load(cls, folder: Path) -> "TextProcessor":
@@ -203,9 +239,8 @@ class TextProcessor:
         saved = _read(folder / PROCESSOR)
         if saved.get("kind") == cls.kind:
             return cls.from_settings(saved, folder)
-        text = _tokenizer_json(folder)
-        limit = _limit(folder)
-        return cls(text, max_length=limit, limit=limit, special_ids=_special_ids(folder, text))
+        text, limit, template = _tokenizer_json(folder), _limit(folder), read_template(folder)
+        return cls(text, max_length=limit, limit=limit, special_ids=_special_ids(folder, text), chat_template=template)
 
 
 def choose_max_length(lengths: Int[np.ndarray, " rows"], model_max: int, *, windows: bool = False) -> Decision[int]:

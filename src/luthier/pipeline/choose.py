@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
@@ -35,10 +35,12 @@ from luthier.models.truncate import truncate
 from luthier.package.folder import refuse_unsavable
 from luthier.pipeline.contradictions import refuse_unfit_training
 from luthier.pipeline.found import Found, Workplace
+from luthier.pipeline.language import language_decisions, with_template
+from luthier.pipeline.packing import PACKING
 from luthier.pipeline.prepare import Prepared, read_columns
 from luthier.pipeline.table_model import find_table_model, precision_of_tables
 from luthier.spec import TuneSpec
-from luthier.tasks.inputs import AnsweredInputs, Inputs, units_of
+from luthier.tasks.inputs import Inputs, units_of
 from luthier.tasks.protocol import Task, TaskState, has_own_head
 from luthier.training.balance import describe_balance
 from luthier.training.device import choose_device, choose_precision, choose_threads
@@ -63,6 +65,7 @@ class Chosen:
         inputs: Encoded inputs.
         targets: Of the units; label indices, -1 for labels that train does not have, or whatever the task trains on.
         threads: Of this machine; its processes share them.
+        is_packed: Whether texts share rows of batches in training.
         made_cost: Of making the pre-trained network, where it is made in the run.
         weights_key: What features computed by this backbone are found again by.
     """
@@ -82,6 +85,7 @@ class Chosen:
     threads: int
     weights_key: str
     decisions: Sequence[Decision[Any]]
+    is_packed: bool = False
     made_cost: Cost = NO_COST
 
     def units(self, part: str) -> Int[np.ndarray, " u"]:
@@ -126,10 +130,9 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     loaded, shortened = _load(spec.model, found, backbone, task=task, device=device.value)
     targets = task.targets(table, state, schema.roles, found.inputs)
     _tell_unknown(task, table, units_of(found.inputs, parts["train"]), found.inputs, targets, observer=observer)
-    known = targets[units_of(found.inputs, parts["train"])]
-    balance = describe_balance(spec.training, known, state.labels) if task.has_classes else []
-    written = _generation_decision(spec, task, loaded, found.inputs, units_of(found.inputs, parts["train"]))
-    last = [*shortened, *written, *_head_decision(spec.model.head, loaded.width), *balance]
+    train = units_of(found.inputs, parts["train"])
+    last = [*shortened, *_head_decision(spec.model.head, loaded.width), *_balance_decision(spec, task, state, targets[train])]
+    last += language_decisions(spec, task, loaded, found, train, known=task.known(targets[train]))
     _tell(observer, last)
     return Chosen(
         task=task,
@@ -147,6 +150,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         threads=threads.value,
         weights_key=_weights_key(found.source, backbone, shortened),
         decisions=[*decisions, *last],
+        is_packed=any(made.name == PACKING and made.value for made in last),
         made_cost=found.cost,
     )
 
@@ -168,8 +172,9 @@ def _find(
     """The model that was asked for, or the default, and the rows as it reads them."""
     task = prepared.task
     source, processor = _origin(spec.model, task, backbone, near=prepared.root)
+    processor, written = with_template(processor, task, spec.model.chat_template)
     processor, fitted = _fit_length(processor, task, [rows[row] for row in train], spec.model)
-    return Found(source=source, processor=processor, inputs=task.encode(rows, processor, state), decisions=fitted)
+    return Found(source=source, processor=processor, inputs=task.encode(rows, processor, state), decisions=[*written, *fitted])
 
 
 def _origin(
@@ -225,17 +230,9 @@ def _load(
     return loaded, [Decision(name="keep_blocks", value=loaded.num_blocks, reason=reason, override="--keep-blocks K")]
 
 
-def _generation_decision(
-    spec: TuneSpec, task: Task, backbone: Backbone, inputs: Inputs, units: Int[np.ndarray, " u"]
-) -> list[Decision[Any]]:
-    """How long answers may become that the model writes, set down in the network; nothing for other models."""
-    if task.generate is None:
-        return []
-    from luthier.models.generation import choose_max_new_tokens, set_generation
-
-    decision = choose_max_new_tokens(cast("AnsweredInputs", inputs).answer_lengths[units], spec.generation)
-    set_generation(backbone.network, spec.generation, max_new_tokens=decision.value)
-    return [decision]
+def _balance_decision(spec: TuneSpec, task: Task, state: TaskState, targets: np.ndarray) -> list[Decision[Any]]:
+    """What is done about labels of which there are few; nothing where examples have no labels."""
+    return list(describe_balance(spec.training, targets, state.labels)) if task.has_classes else []
 
 
 def _head_decision(head: HeadSettings, width: int) -> list[Decision[Any]]:

@@ -49,6 +49,8 @@ def example_texts(spec: TuneSpec, prepared: Prepared, run: Path, ids: Sequence[s
     if shown == "masked":  # before anything is marked: no mark may stand inside what is hidden
         values = [_masked(value) for value in values]
     texts = prepared.task.show(values, _said_of(run, names))
+    if shown == "masked":  # rows of other forms than texts have not been masked yet
+        texts = [_masked(text) for text in texts]
     return {name: _shown(text) for name, text in zip(names, texts, strict=True)}
 
 

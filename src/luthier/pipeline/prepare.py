@@ -27,7 +27,7 @@ from luthier.data.split import Split, parse_fractions, split
 from luthier.errors import DataError, SpecError
 from luthier.pipeline.records import CheckResult
 from luthier.spec import TuneSpec, refuse_search
-from luthier.tasks import choose_task
+from luthier.tasks import choose_task, suited_task
 from luthier.tasks.protocol import Task
 
 
@@ -139,8 +139,10 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
     dataset = loaded.dataset
     observer.note(f"{count_of(dataset.table.num_rows, 'row')}, {count_of(len(dataset.schema.columns), 'column')}")
     task, chosen = _choose(dataset, spec)
+    task, suited = suited_task(task, dataset)
     dataset = _as_read(dataset, task)
-    for decision in [*loaded.decisions, chosen]:
+    understood = [*loaded.decisions, chosen, *suited]
+    for decision in understood:
         observer.decided(decision)
 
     observer.stage("Check")
@@ -169,7 +171,7 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
         dataset=cleaned.dataset.with_parts(made.parts),
         task=task,
         split=made,
-        decisions=[*loaded.decisions, chosen, *features, decision],
+        decisions=[*understood, *features, decision],
         findings=[*findings, *made.findings],
         removals=cleaned.removals,
         root=loaded.root,

@@ -82,7 +82,7 @@ def _train_again(chosen: Chosen, bench: Workbench, result: RungResult, units: In
         settings = replace(settings, unfreezing=settings.unfreezing.as_it_happened(result.unfroze))
     return train_again(
         model,
-        lambda boundary: training_rows(chosen, units, bench.rows(boundary)[0].store),
+        lambda boundary: training_rows(chosen, units, bench.rows(boundary)[0].store, is_packed=chosen.is_packed),
         settings,
         fraction=min(1.0, result.epochs / settings.num_epochs),
         loss=bench.loss,

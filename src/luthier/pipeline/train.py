@@ -64,7 +64,7 @@ def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
     refuse_idle_settings(spec.training, others)
     first = _first_rung(spec, chosen.task, probe)
     rungs = [first, *(with_adapter(rung, spec.training) for rung in others)]
-    return [at_its_rate(rung, chosen.backbone) for rung in rungs]
+    return [at_its_rate(rung, chosen.backbone, multiplier=spec.training.learning_rate_multiplier) for rung in rungs]
 
 
 def _first_rung(spec: TuneSpec, task: Task, probe: Rung) -> Rung:
@@ -81,8 +81,13 @@ def _first_rung(spec: TuneSpec, task: Task, probe: Rung) -> Rung:
     return probe if has_probe(spec, task) else in_steps(probe, is_linear=spec.model.head.is_linear)
 
 
-def at_its_rate(rung: Rung, backbone: Backbone) -> Rung:
-    """The rung with the learning rate of its blocks times what the network says it needs of the methods' own."""
+def at_its_rate(rung: Rung, backbone: Backbone, *, multiplier: float = 1.0) -> Rung:
+    """The rung with the learning rate of its blocks times what the network says it needs of the methods' own.
+
+    Args:
+        multiplier: What the user wants all rates multiplied by, that of the head too.
+    """
+    rung = replace(rung, learning_rate=multiplier * rung.learning_rate, head_learning_rate=multiplier * rung.head_learning_rate)
     factor = float(getattr(backbone.network, "rate_factor", 1.0))
     if factor == 1.0 or rung.boundary >= backbone.num_blocks:
         return rung
@@ -92,6 +97,10 @@ def at_its_rate(rung: Rung, backbone: Backbone) -> Rung:
 def refuse_idle_settings(settings: TrainingSettings, rungs: Sequence[Rung]) -> None:
     """Raise SpecError for settings that speak of something that the method does not have."""
     adapters = [rung.moves for rung in rungs if isinstance(rung.moves, AdapterSettings)]
+    if settings.learning_rate_multiplier != 1 and settings.learning_rate is not None:
+        multiplier = f"--learning-rate-multiplier {settings.learning_rate_multiplier:g}"
+        problem = f"{multiplier} is a factor of the methods' own rates, and --learning-rate {settings.learning_rate} is given."
+        raise SpecError(problem, remedy=f"leave {multiplier} out, or --learning-rate")
     given = {"--adapter-alpha": settings.adapter_alpha is not None, "--adapter-dropout": settings.adapter_dropout > 0}
     problems = [
         SpecError(f"{flag} is for low-rank adapters, which '{settings.method}' is not.", remedy="--method lora:8")
@@ -307,7 +316,7 @@ def _parts(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, tuple[Tr
     stores = stores_by_boundary(spec, chosen, before)
     train, validation = known_units(chosen, "train"), chosen.units("validation")
     return {
-        boundary: (training_rows(chosen, train, store), training_rows(chosen, validation, store))
+        boundary: (training_rows(chosen, train, store, is_packed=chosen.is_packed), training_rows(chosen, validation, store))
         for boundary, store in stores.items()
     }
 
@@ -331,7 +340,9 @@ def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[i
     return stores
 
 
-def training_rows(chosen: Chosen, units: Int[np.ndarray, " u"], store: ActivationStore | None) -> TrainingRows:
+def training_rows(
+    chosen: Chosen, units: Int[np.ndarray, " u"], store: ActivationStore | None, *, is_packed: bool = False
+) -> TrainingRows:
     """Some units as the loop takes them."""
     assert chosen.backbone.rehearsal is not None
 
@@ -347,6 +358,7 @@ def training_rows(chosen: Chosen, units: Int[np.ndarray, " u"], store: Activatio
         is_padded=chosen.backbone.rehearsal.padded and (store is None or not store.is_pooled),
         device=chosen.device,
         names=chosen.table.column(EXAMPLE_ID).take(chosen.inputs.row_of),
+        is_packed=is_packed,
     )
 
 

@@ -3,8 +3,11 @@
 Of tasks that fit a table equally well the first in the list is taken: those that read more of it come first.
 """
 
+from typing import Any
+
 from luthier.core.decision import Decision
 from luthier.core.family import Family
+from luthier.data.dataset import Dataset
 from luthier.data.schema import Schema
 from luthier.errors import DataError
 from luthier.tasks.protocol import FIT, Task
@@ -12,6 +15,8 @@ from luthier.tasks.protocol import FIT, Task
 TASKS: Family[Task] = Family(
     "task",
     {
+        "chat": "luthier.tasks.chat:TASK",
+        "instruction": "luthier.tasks.instruction:TASK",
         "token-classification": "luthier.tasks.token_classification:TASK",
         "token-tagging": "luthier.tasks.token_tagging:TASK",
         "audio-classification": "luthier.tasks.audio_classification:TASK",
@@ -60,6 +65,15 @@ def choose_task(schema: Schema, *, name: str = "auto") -> tuple[Task, Decision[s
     return TASKS[best], Decision(
         name="task", value=best, reason=matches[best].reason, evidence=evidence, override="--task NAME"
     )
+
+
+def suited_task(task: Task, dataset: Dataset) -> tuple[Task, list[Decision[Any]]]:
+    """The task as it is for these data, where it says that they decide something about it; else as it is."""
+    suited = getattr(task, "suited", None)
+    if suited is None:
+        return task, []
+    changed, decision = suited(dataset)
+    return changed, [decision]
 
 
 def _no_match(schema: Schema, reasons: dict[str, str]) -> DataError:

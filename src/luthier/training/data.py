@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from luthier.features.passes import to_device
 from luthier.features.store import ActivationStore
 from luthier.models.backbone import ModelInputs
 from luthier.tasks.inputs import Inputs
+from luthier.tasks.packing import PackableInputs
+from luthier.tasks.word_inputs import IGNORED
 
 Decode = Callable[[Float[np.ndarray, "B ..."], Int[np.ndarray, " B"]], Float[np.ndarray, "B K"]]
 
@@ -38,6 +41,8 @@ class TrainingRows:
         is_padded: Whether stored activations are tokens of different length.
         device: Where batches go.
         names: Of the units of all parts, by which messages call them; their numbers if there are none.
+        is_packed: Whether several units share a row of a batch, each as if it stood alone: for inputs that can be packed, and
+            losses that are sums over places.
     """
 
     inputs: Inputs
@@ -48,6 +53,7 @@ class TrainingRows:
     is_padded: bool = True
     device: str = "cpu"
     names: Sequence[object] = ()
+    is_packed: bool = False
 
     def names_of(self, places: Int[np.ndarray, " B"]) -> list[str]:
         """What to call some of the part's rows."""
@@ -64,6 +70,8 @@ class TrainingRows:
 
     def batch(self, places: Int[np.ndarray, " B"]) -> TrainBatch:
         """Tensors of some of the part's rows, by their place in the part."""
+        if self.is_packed:
+            return self._packed_batch(places)
         rows = self.rows[places]
         arrays = self.inputs.batch(rows) if self.store is None else self.inputs.light_batch(rows)
         stored = None
@@ -74,4 +82,20 @@ class TrainingRows:
             inputs=to_device(arrays, dtype=torch.float32, device=self.device),
             stored=stored,
             targets=torch.from_numpy(self.targets[places]).to(self.device),
+        )
+
+    def _packed_batch(self, places: Int[np.ndarray, " B"]) -> TrainBatch:
+        """The same units with as little as possible to fill up: what was stored of each, and its targets, moved likewise."""
+        rows = self.rows[places]
+        arrays, packs = cast(PackableInputs, self.inputs).packed_batch(rows)
+        stored = None
+        if self.store is not None:
+            padded = self.store.read(self.store.rows_of(self.inputs.keys[rows]), padded=True)
+            stored = padded.new_zeros((*packs.shape, *padded.shape[2:]))
+            stored[packs.places] = padded[packs.texts, packs.within]
+            stored = stored.to(self.device)
+        return TrainBatch(
+            inputs=to_device(arrays, dtype=torch.float32, device=self.device),
+            stored=stored,
+            targets=torch.from_numpy(packs.packed(self.targets[places], fill=IGNORED)).to(self.device),
         )

@@ -9,7 +9,7 @@ from luthier.cli.options import spec_from_flags
 from luthier.errors import SpecError
 from luthier.spec import build_spec, settable_keys
 
-OWN_FLAGS = {"--plan", "--resume", "--cluster", "--workers", "--set", "--json", "--quiet", "--debug"}
+OWN_FLAGS = {"--openai-job", "--plan", "--resume", "--cluster", "--workers", "--set", "--json", "--quiet", "--debug"}
 
 
 def verb_of(name: str) -> Verb:
