@@ -25,6 +25,7 @@ from luthier.data.load import load_source
 from luthier.data.schema import FEATURES, Kind, Schema
 from luthier.data.split import Split, parse_fractions, split
 from luthier.errors import DataError, SpecError
+from luthier.models.network_kind import network_kind_of
 from luthier.pipeline.records import CheckResult
 from luthier.spec import TuneSpec, refuse_search
 from luthier.tasks import choose_task, suited_task
@@ -184,7 +185,7 @@ def _choose(dataset: Dataset, spec: TuneSpec) -> tuple[Task, Decision[str]]:
     names_input = spec.data.text is not None or spec.data.image is not None
     if spec.task == "auto" and names_input and not spec.data.features:
         schema = replace(schema, features=())
-    return choose_task(schema, name=spec.task)
+    return choose_task(schema, name=spec.task, network=network_kind_of(spec.model.name))
 
 
 def _as_read(dataset: Dataset, task: Task | None) -> Dataset:

@@ -10,7 +10,10 @@ from luthier.core.family import Family
 from luthier.data.dataset import Dataset
 from luthier.data.schema import Schema
 from luthier.errors import DataError
+from luthier.models.settings import NetworkKind
 from luthier.tasks.protocol import FIT, Task
+
+MADE_FOR_IT = 0.3  # how much better a task fits that uses the model as it was made
 
 TASKS: Family[Task] = Family(
     "task",
@@ -43,8 +46,11 @@ TASKS: Family[Task] = Family(
 )
 
 
-def choose_task(schema: Schema, *, name: str = "auto") -> tuple[Task, Decision[str]]:
+def choose_task(schema: Schema, *, name: str = "auto", network: NetworkKind | None = None) -> tuple[Task, Decision[str]]:
     """The task that fits the columns, or the one named.
+
+    Args:
+        network: What the model was made for, where that is known: of tasks that fit about as well the one that uses it so.
 
     Raises:
         SpecError: no task has that name.
@@ -59,12 +65,16 @@ def choose_task(schema: Schema, *, name: str = "auto") -> tuple[Task, Decision[s
     fitting = [candidate for candidate, match in matches.items() if match.value]
     if not fitting:
         raise _no_match(schema, {candidate: match.reason for candidate, match in matches.items()})
-    best = max(fitting, key=lambda candidate: matches[candidate].evidence.get(FIT, 1.0))  # of equals the first
+    suits = {candidate for candidate in fitting if network is not None and TASKS[candidate].network == network}
+
+    def fit(candidate: str) -> float:
+        return float(matches[candidate].evidence.get(FIT, 1.0)) + MADE_FOR_IT * (candidate in suits)
+
+    best = max(fitting, key=fit)  # of equals the first
     others = [candidate for candidate in fitting if candidate != best]
     evidence = {"also": others} if others else {}
-    return TASKS[best], Decision(
-        name="task", value=best, reason=matches[best].reason, evidence=evidence, override="--task NAME"
-    )
+    reason = matches[best].reason + ("; the model was made for it" if best in suits else "")
+    return TASKS[best], Decision(name="task", value=best, reason=reason, evidence=evidence, override="--task NAME")
 
 
 def suited_task(task: Task, dataset: Dataset) -> tuple[Task, list[Decision[Any]]]:

@@ -74,3 +74,16 @@ def test_lists_of_sentences_are_texts_and_lists_of_labels_are_labels(tmp_path: P
     kinds = {column.name: column.kind for column in schema.columns}
     assert kinds == {"source": Kind.TEXTS, "target": Kind.TEXTS, "tags": Kind.LIST, "words": Kind.CONSTANT}
     assert (schema.roles["text"], schema.roles["target"]) == ("source", "target")
+
+
+def test_the_model_decides_between_tasks_that_fit_about_as_well(tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{place}.wav") for place in range(20)]
+    for path in paths:
+        Path(path).write_bytes(b"")
+    heard = schema_of(tmp_path, {"audio": paths, "transcript": SHORT})
+    assert choose_task(heard)[0].name == "speech-recognition"
+    chosen, decision = choose_task(heard, network="speech-seq2seq")
+    assert chosen.name == "speech-to-text"
+    assert "the model was made for it" in decision.reason
+    labelled = schema_of(tmp_path, {"audio": paths, "label": ["song", "call"] * 10})
+    assert choose_task(labelled, network="speech-seq2seq")[0].name == "audio-classification"
