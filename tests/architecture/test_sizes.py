@@ -18,7 +18,7 @@ FURTHER_KEYWORDS = {
     "luthier/api.py:search": "the keys of the spec",
     "luthier/api.py:check": "the keys of the spec",
     "luthier/spec.py:build_spec": "the keys of the spec",
-    "luthier/models/generation.py:__call__": "what transformers tells those who end an answer",
+    "luthier/models/generation.py:_Stopped.__call__": "what transformers tells those who end an answer",
     "luthier/cli/tune.py:run": "the keys of the spec",
     "luthier/cli/search.py:run": "the keys of the spec",
     "luthier/cli/check.py:run": "the keys of the spec",
