@@ -1,13 +1,13 @@
-"""The first program of many guides: a frozen MobileNetV2, global average pooling, a dense head for ten classes, adam, ten epochs.
+"""The first program of many guides: MobileNetV2 frozen, global average pooling, a dense head of ten classes, adam, ten epochs.
 
     python examples/frozen_mobilenet.py                                   # on pictures drawn here, with random weights
     python examples/frozen_mobilenet.py PICTURES --model FOLDER           # on CIFAR-10, one sub-folder per class
 
 The guides run the frozen network again in every epoch, and stop the head after ten of them. Here the network sees each picture
-once, and a head of one layer is fitted to its end in seconds (`--method probe`). A head of two layers cannot be fitted that way:
-it is trained as in the guides, with adam, for ten epochs, on what the frozen network gave. The guides' second part, "unfreeze
-the top of the model and train it with a low rate", is the third run. The random network knows nothing that could be frozen, and
-the cards of the drawn pictures say so: there it is no better than guessing, and a model of the pixels is.
+once, and a head of one layer is fitted to its end in seconds (`--method probe`). A head of two layers cannot be fitted like
+that: it is trained as in the guides, with adam, for ten epochs, on what the frozen network gave. The guides' second part,
+"unfreeze the top of the model and train it with a low rate", is the third run. The random network knows nothing that could be
+frozen, and the cards of the drawn pictures say so: there it is no better than guessing, and a model of the pixels is.
 """
 
 import argparse

@@ -3,10 +3,10 @@
     python examples/medical_images.py
 
 The pictures are drawn from a seed, and the small network that is tuned has random weights, so that a model of the pixels beats
-it, and the card says so; what matters here is how such data are treated. Pictures of one patient stay together when the data are split (`group`), or the score would tell how well patients
-are recognised. The rare label weighs as much as the other (`class_weights`). A threshold is chosen by what errors cost
-(`false_alarm_cost`, `miss_cost`), and the card shows both kinds. Nothing here is a medical device: a card about drawn cells
-says nothing of cells.
+it, and the card says so; what matters here is how such data are treated. Pictures of one patient stay together when the data
+are split (`group`), or the score would tell how well patients are recognised. The rare label weighs as much as the other
+(`class_weights`). A threshold is chosen by what errors cost (`false_alarm_cost`, `miss_cost`), and the card shows both kinds.
+Nothing here is a medical device: a card about drawn cells says nothing of cells.
 """
 
 import csv
