@@ -41,7 +41,7 @@ format:
 	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --editable '.[image,bench]'
 	touch $@
 
-BENCHMARKS := crash_safety memory full_fine_tuning start_up features frozen_prefix frozen_prefix_tokens adapters images_against_keras time_to_accuracy search
+BENCHMARKS := crash_safety memory full_fine_tuning start_up features frozen_prefix frozen_prefix_tokens frozen_prefix_media adapters images_against_keras time_to_accuracy search
 
 bench: .venv/.installed-bench
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done

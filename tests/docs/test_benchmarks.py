@@ -15,6 +15,7 @@ SCRIPTS = [
     "crash_safety",
     "features",
     "frozen_prefix",
+    "frozen_prefix_media",
     "frozen_prefix_tokens",
     "full_fine_tuning",
     "images_against_keras",
