@@ -36,6 +36,14 @@ class TestLlama(BackboneConformance):
     family = "llama"
 
 
+class TestQwen2(BackboneConformance):
+    family = "qwen2"
+
+
+class TestBart(BackboneConformance):
+    family = "bart"
+
+
 class TestVit(BackboneConformance):
     family = "vit"
 

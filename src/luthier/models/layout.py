@@ -173,8 +173,6 @@ def _parts_of(model: nn.Module, path: str) -> tuple[tuple[str, ...], tuple[str, 
     part = model.get_submodule(path)
     blocks = _longest_list(part)
     stem, tail = _around(part, blocks)
-    early = tuple(name for name in tail if name in RUN_EARLY)
-    stem, tail = (*stem, *early), tuple(name for name in tail if name not in early)
 
     def named(names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(f"{path}.{name}" for name in names if not isinstance(part.get_submodule(name), nn.Dropout))
@@ -210,7 +208,8 @@ def _around(model: nn.Module, blocks: tuple[str, ...]) -> tuple[tuple[str, ...],
     stem = _siblings(model, blocks[0], before=True)
     tail = _siblings(model, blocks[-1], before=False)
     inside = {block.split(".")[0] for block in blocks}
-    return tuple(name for name in stem if name not in inside), tail
+    early = tuple(name for name in tail if name.rpartition(".")[2] in RUN_EARLY)
+    return (*(name for name in stem if name not in inside), *early), tuple(name for name in tail if name not in early)
 
 
 def _siblings(model: nn.Module, block: str, *, before: bool) -> tuple[str, ...]:

@@ -45,6 +45,22 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
     ),
     "gpt2": ("GPT2", {"n_embd": 16, "n_head": 2, "n_layer": 3, "vocab_size": VOCABULARY, "n_positions": 64}, "text"),
     "llama": ("Llama", {**COMMON, "num_key_value_heads": 1}, "text"),
+    "qwen2": ("Qwen2", {**COMMON, "num_key_value_heads": 1}, "text"),
+    "bart": (
+        "Bart",
+        {
+            "d_model": 16,
+            "encoder_layers": 3,
+            "encoder_attention_heads": 2,
+            "encoder_ffn_dim": 32,
+            "decoder_layers": 1,
+            "decoder_attention_heads": 2,
+            "decoder_ffn_dim": 32,
+            "vocab_size": VOCABULARY,
+            "max_position_embeddings": 64,
+        },
+        "text",
+    ),
     "vit": ("ViT", {**COMMON, "image_size": 32, "patch_size": 8}, "image"),
     "swin": (
         "Swin",
@@ -87,6 +103,7 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
 }
 SPECIAL: Mapping[str, tuple[str, Callable[[Any], nn.Module]]] = {
     "t5": ("T5EncoderModel", lambda model: model),
+    "bart": ("BartModel", lambda model: model.get_encoder()),
     "whisper": ("WhisperModel", lambda model: model.get_encoder()),
 }
 
