@@ -15,6 +15,7 @@ from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.measures.answer_text import ANSWERS
 from luthier.evaluation.numbers import number_predictions
 from luthier.evaluation.predictions import classification_predictions, with_ids
+from luthier.evaluation.ranked_predictions import ranked_predictions
 from luthier.evaluation.records import IndexedMeasure, Predictions
 from luthier.evaluation.text_predictions import text_predictions
 
@@ -395,6 +396,49 @@ class TestSpanRecall(SlotConformance):
 
 class TestSpanMacroF1(SlotConformance):
     name = "span_macro_f1"
+
+
+def made_rankings(num_rows: int, *, seed: int = 0) -> Predictions:
+    """Rankings of 150 documents, of which 100 are kept and up to ten are relevant."""
+    generator = np.random.default_rng(seed)
+    places = np.stack([generator.permutation(150)[:100] for _ in range(num_rows)])
+    wanted = [generator.choice(150, size, replace=False).tolist() for size in generator.integers(1, 11, num_rows)]
+    grades = [[float(place in row) for place in found] for row, found in zip(wanted, places.tolist(), strict=True)]
+    return ranked_predictions(
+        example_ids=[f"row {place}" for place in range(num_rows)],
+        targets=[str(row) for row in wanted],
+        places=places,
+        scores=-np.sort(-generator.random(places.shape), axis=1),
+        grades=grades,
+        ideal=[[1.0] * len(row) for row in wanted],
+        num_relevant=[len(row) for row in wanted],
+        names=[str(place) for place in range(150)],
+    )
+
+
+class RankingConformance(MeasureConformance):
+    def made(self, num_rows: int, *, seed: int = 0) -> Predictions:
+        return made_rankings(num_rows, seed=seed)
+
+    def perfect(self, said: Predictions) -> Predictions:
+        place = said.table.column_names.index("grades")
+        return replace(said, table=said.table.set_column(place, "grades", said.table["ideal"]))
+
+
+class TestNdcgAt10(RankingConformance):
+    name = "ndcg_at_10"
+
+
+class TestRecallAt10(RankingConformance):
+    name = "recall_at_10"
+
+
+class TestRecallAt100(RankingConformance):
+    name = "recall_at_100"
+
+
+class TestMrrAt10(RankingConformance):
+    name = "mrr_at_10"
 
 
 class TestExpectedCalibrationError(MeasureConformance):

@@ -1,12 +1,16 @@
 """Every member of the family of tasks."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from luthier.data.dataset import Dataset
 from luthier.data.schema import Kind
 from luthier.tasks import TASKS
 from luthier.testing.conformance import TaskConformance
+from luthier.testing.conformance.tasks import TEXTS
 from luthier.testing.tables import make_dataset
 
 
@@ -181,6 +185,27 @@ class TestSequenceToSequenceByBart(WritingConformance):
 class TestSummarization(WritingConformance):
     name = "summarization"
     family = "marian"
+
+
+class TestTextRetrieval(TaskConformance):
+    name = "text-retrieval"
+    values = ('{"1": 2, "2": 1}', '{"2": 1}', '{"3": 1}', *[None] * 5)
+    unknown = "no object"
+
+    def kinds(self) -> dict[str, Kind]:
+        return {"answer": Kind.RELEVANCE}
+
+    def example(self, folder: Path) -> Dataset:
+        dataset = make_dataset(
+            {"text": TEXTS, "name": ["q1", "q2", "q3", "1", "2", "3", "4", "5"], "answer": self.values},
+            roles={"text": "text", "target": "answer", "document": "name"},
+            kinds=self.kinds(),
+        )
+        return replace(dataset, parts={"all": np.arange(3)}, corpus=np.arange(3, 8))
+
+
+class TestTextSimilarity(NumberConformance):
+    name = "text-similarity"
 
 
 class TestTableClassification(TaskConformance):

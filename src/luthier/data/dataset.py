@@ -30,6 +30,7 @@ class Dataset:
         parts: Row numbers by part name: either `{"all": ...}` (not split yet) or some of train, validation, test.
         files: The source's files, in reading order.
         in_order: Whether rows stand in order of time as they are (where a column says when they were, it plays `time`).
+        corpus: Rows that belong to no part: nobody is asked about them, and answers are found among them (documents).
     """
 
     name: str
@@ -43,6 +44,8 @@ class Dataset:
     def has_time(self) -> bool:
         """Whether it is known which rows came before which."""
         return self.in_order or "time" in self.schema.roles
+
+    corpus: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def column(self, role: str) -> "pa.ChunkedArray":
         """The column that plays a role.

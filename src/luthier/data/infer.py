@@ -32,7 +32,7 @@ TEXT_NAMES = (
     "document", "description", "title",
 )  # fmt: skip
 GROUP_NAMES = ("user", "customer", "author", "patient", "subject", "speaker", "session", "video", "account", "client", "group")
-FLAGGED = ("target", "text", "text_pair", "answer_start", "image", "audio", "group", "time")
+FLAGGED = ("target", "text", "text_pair", "negative", "answer_start", "image", "audio", "group", "time")
 TRANSCRIPT_NAMES = ("transcript", "transcription", "sentence", "text", "utterance", "normalized_text", "words")
 ANSWER_NAMES = ("answers", "answer")
 FEATURE_KINDS = (Kind.NUMBER, Kind.CATEGORY, Kind.DATETIME, Kind.TEXT, Kind.IMAGE)
@@ -44,6 +44,7 @@ PAIRED_NAMES = (
     ("query", "document"), ("claim", "evidence"), ("question", "context"),
     ("question", "passage"), ("question", "paragraph"),
 )  # fmt: skip
+ANCHOR_NAMES = ("anchor", "query", "question")  # beside a column named `positive`
 _LONG_LABEL_WORDS = 4
 
 Assign = Callable[[Sequence[Column]], Decision[str | None]]
@@ -88,6 +89,9 @@ def infer_schema(
         ("text", _guess_text),
         ("id", _guess_id),
     )
+    if not decided & {"text", "target"}:
+        decisions += _guess_triplet(_unassigned(free, decisions))
+        decided |= {decision.name for decision in decisions}
     if not decided & {"text", "text_pair"}:
         decisions += _guess_pair(_unassigned(free, decisions))
         decided |= {decision.name for decision in decisions}
@@ -173,7 +177,12 @@ def _by_format(
     taken = {decision.name for decision in decided} | {decision.value for decision in decided}
     usable = {column.name for column in free}
     return [
-        Decision(name=role, value=column, reason="the format of the source says so", override=f"{flag_of(role)} COLUMN")
+        Decision(
+            name=role,
+            value=column,
+            reason="the format of the source says so",
+            override=f"{flag_of(role)} COLUMN" if role in FLAGGED else "",
+        )
         for role, column in given.items()
         if role not in taken and column in usable - taken
     ]
@@ -296,6 +305,21 @@ def _guess_pair(columns: Sequence[Column]) -> list[Decision[str | None]]:
                 Decision(name="text_pair", value=words[second], reason=reason, override="--text COLUMN, which is then alone"),
             ]
     return []
+
+
+def _guess_triplet(columns: Sequence[Column]) -> list[Decision[str | None]]:
+    """A text, one that belongs to it, and perhaps one that does not, by the names that such columns have."""
+    names = {column.name.lower(): column.name for column in columns if column.kind in (Kind.TEXT, Kind.CATEGORY)}
+    anchor = next((names[name] for name in ANCHOR_NAMES if name in names), None)
+    if anchor is None or "positive" not in names:
+        return []
+    found = {"text": anchor, "target": names["positive"], "negative": names.get("negative")}
+    reason = f"'{anchor}' and '{names['positive']}' are usual names of a text and of one that belongs to it"
+    return [
+        Decision(name=role, value=column, reason=reason, override=f"{flag_of(role)} COLUMN")
+        for role, column in found.items()
+        if column is not None
+    ]
 
 
 def _guess_answer_start(columns: Sequence[Column]) -> Decision[str | None]:

@@ -13,6 +13,7 @@ import numpy as np
 from luthier.data.conversations import looks_like_messages
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.data.lists import parse_list
+from luthier.data.relevance import read_relevance
 from luthier.data.schema import Column, Kind
 from luthier.data.spans import looks_like
 from luthier.data.words import is_entity_tag, read_list, read_spans
@@ -120,11 +121,13 @@ def judge_kind(sample: Sequence[str], *, present: int, distinct: int, mean_words
 
 
 def _marked_kind(sample: Sequence[str]) -> Kind | None:
-    """Cells that hold conversations, or say in JSON where answers or slots stand; empty lists may be among them."""
+    """Cells of conversations, or that say in JSON where answers or slots stand (some may be empty), or what is relevant."""
     if sum(map(looks_like_messages, sample)) >= _HALF * len(sample):
         return Kind.MESSAGES
     if sample[0][0] not in "[{":
         return None
+    if sum(read_relevance(value) is not None for value in sample) >= _MOSTLY * len(sample):
+        return Kind.RELEVANCE
     forms = [looks_like(value) for value in sample]
     for kind in (Kind.ANSWERS, Kind.SLOTS):
         if kind in forms and sum(form in (kind, "empty") for form in forms) >= _MOSTLY * len(sample):

@@ -11,8 +11,8 @@ FEATURES = "features"  # the role that several columns play together
 class Kind(StrEnum):
     """What a column holds, judged from its values.
 
-    Five are JSON: lists of words or labels, lists of texts, lists of tags that mark entities (`B-LOC`), lists of spans of
-    characters, and conversations: lists of messages.
+    Six are JSON: lists of words or labels, lists of texts, lists of tags that mark entities (`B-LOC`), lists of spans of
+    characters, conversations (lists of messages), and objects that say how relevant documents are (`{"17": 2}`).
     """
 
     TEXT = "text"
@@ -29,6 +29,7 @@ class Kind(StrEnum):
     TAGS = "tags"
     SPANS = "spans"
     MESSAGES = "messages"
+    RELEVANCE = "relevant documents"
     CONSTANT = "constant"
     EMPTY = "empty"
 
@@ -78,7 +79,7 @@ class Schema:
 
     Attributes:
         columns: In the table's order, without `example_id`.
-        roles: Role name -> column name. Roles: text, text_pair, target, image, audio, group, time, id.
+        roles: Role name -> column name. Roles: text, text_pair, negative, target, image, audio, group, time, id.
         num_rows: Rows of the table.
         answer_kind: What the target holds, as the task reads it (`Task.answer_kind`); empty until a task is chosen: then it is
             judged from the column.

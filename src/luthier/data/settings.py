@@ -13,6 +13,9 @@ class DataSettings(Settings):
     target: str | None = Field(None, description="Column that holds the answer")
     text: str | None = Field(None, description="Column that holds the text")
     text_pair: str | None = Field(None, description="Column that holds a second text, to be read together with the first")
+    negative: str | None = Field(
+        None, description="Column that holds a text that does not belong to the first, though it may look so (a hard negative)"
+    )
     answer_start: str | None = Field(
         None, description="Column that says at which character of the context the answer to a question begins"
     )

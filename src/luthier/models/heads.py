@@ -274,7 +274,7 @@ def head_from(saved: Mapping[str, Any]) -> nn.Module:
     arguments = {name: value for name, value in saved.items() if name != "kind"}
     if saved.get("kind") == "own":
         return OwnHead()
-    kinds: Mapping[object, Any] = {"linear": LinearHead, "deep": DeepHead}
+    kinds: Mapping[object, Any] = {"linear": LinearHead, "deep": DeepHead, "projection": _built_projection}
     try:
         if saved.get("kind") == "spans":
             return SpanHead(head_from(saved["tokens"]), head_from(saved["nowhere"]))  # type: ignore[arg-type]
@@ -287,6 +287,12 @@ def head_from(saved: Mapping[str, Any]) -> nn.Module:
             remedy="pip install --upgrade luthier, or copy the model folder again",
         ) from error
     return head
+
+
+def _built_projection(*, width: int, seed: int) -> nn.Module:
+    from luthier.models.projection_head import ProjectionHead
+
+    return ProjectionHead(width)
 
 
 def is_linear(head: nn.Module) -> bool:

@@ -152,5 +152,7 @@ def _sentence_pooling(folder: Path) -> str | None:
     if not path.is_file() or path.stat().st_size > 1 << 16:
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
-    modes = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "first", "pooling_mode_lasttoken": "last"}
-    return next((pooling for key, pooling in modes.items() if content.get(key) is True), None)
+    modes = {"mean_tokens": "mean", "cls_token": "first", "lasttoken": "last", "max_tokens": "max"}
+    by_name = {"mean": "mean", "cls": "first", "lasttoken": "last", "max": "max"}  # as versions from 5.5 on write it
+    old = next((pooling for key, pooling in modes.items() if content.get(f"pooling_mode_{key}") is True), None)
+    return old or by_name.get(str(content.get("pooling_mode")))

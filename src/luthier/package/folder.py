@@ -6,6 +6,7 @@
     adapter/                           of a model tuned with one, which is merged into the weights above; as peft writes it
     processor.json, tokenizer.json     preprocessing; of a table how each column is read
     texts/, images/                    of a table with texts or pictures the frozen models that read them
+    modules.json, 1_Pooling/, ...      of a model that gives vectors: as sentence-transformers reads it
     luthier.json                       task, labels, head, pooling, precision, origin; `format_version`
     README.md                          the model card
 
@@ -35,6 +36,7 @@ from luthier.models.own import OWN, WEIGHTS, find_builder, load_own, load_weight
 from luthier.models.processors import Processor, TableProcessor, TextProcessor, load_processor
 from luthier.models.refusal import MAX_CONFIG_BYTES, PICKLE_SUFFIXES, check_folder
 from luthier.models.strict_json import read_strict_json
+from luthier.package.sentence_folder import write_sentence_layout
 from luthier.tasks import TASKS
 from luthier.tasks.protocol import TaskState
 from luthier.training.model import TunedModel
@@ -96,6 +98,7 @@ def save_model(
         save_network(model.backbone, temporary, network=model.adapter.merged() if model.adapter else None)
         if model.adapter is not None:
             model.adapter.save(temporary / ADAPTER, base=_name_of_base(description))
+        write_sentence_layout(temporary, model, processor, pooling=description.pooling)
         head = {name: value.contiguous() for name, value in model.head.state_dict().items()}
         save_file(head, temporary / HEAD)
         for path in temporary.rglob("*.safetensors"):

@@ -87,10 +87,9 @@ def _saved(chosen: Chosen, folder: RunFolder) -> Model:
 
 def _predict_test(prepared: Prepared, chosen: Chosen, saved: Model) -> Predictions:
     """Its predictions on test."""
-    rows = chosen.parts["test"]
     with working_alone(chosen):
-        decoded = saved.answers(chosen.inputs, rows)
-    return prepared.task.predictions(chosen.table.take(rows), decoded, chosen.state, prepared.dataset.schema.roles)
+        decoded = saved.decoded(chosen.inputs, chosen.scored_units("test"))
+    return predictions_of(prepared, chosen, "test", decoded)
 
 
 def _first_rung_on_test(
@@ -104,7 +103,7 @@ def _first_rung_on_test(
         return {}
     with working_alone(chosen):
         model.restore(first.weights, boundary=first.rung.boundary, moves=first.rung.moves)
-        decoded = predict_rows(model, training_rows(chosen, chosen.units("test"), None), fit_settings(spec, chosen))
+        decoded = predict_rows(model, training_rows(chosen, chosen.scored_units("test"), None), fit_settings(spec, chosen))
     assert decoded is not None
     return {"probe": predictions_of(prepared, chosen, "test", decoded)}
 

@@ -29,7 +29,8 @@ from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.together import share_probe, working_alone
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import Earlier, Sample, Task, has_own_head
+from luthier.tasks.inputs import units_of
+from luthier.tasks.protocol import Earlier, Sample, Searching, Task, has_own_head, stands_on_vector
 from luthier.training.balance import balanced_weights
 from luthier.training.ladder import score_of
 from luthier.training.methods.rung import Rung
@@ -144,7 +145,7 @@ def num_outputs(chosen: Chosen) -> int:
 
 def stored_units(chosen: Chosen) -> Int[np.ndarray, " u"]:
     """The units whose activations are kept: those that training reads."""
-    return np.sort(np.concatenate([chosen.units("train"), chosen.units("validation")]))
+    return np.unique(np.concatenate([chosen.units("train"), chosen.scored_units("validation")]))
 
 
 def probe_weights(settings: TrainingSettings, chosen: Chosen) -> Float[np.ndarray, " C"] | None:
@@ -220,7 +221,9 @@ def choose_store(
 
 def head_reads_states(spec: TuneSpec, task: Task) -> bool:
     """Whether the head stands on all hidden states, and not on a vector that the backbone pools."""
-    return not has_own_head(task) and (task.probe is None or spec.model.head.pooling == "attention")
+    if has_own_head(task):
+        return False
+    return not stands_on_vector(task) or spec.model.head.pooling == "attention"
 
 
 def _what_is_kept(chosen: Chosen, boundaries: Sequence[int]) -> str:
@@ -265,7 +268,8 @@ def _baselines(
         order = before if baseline.needs_order else None
         known, asked = (sample_of(chosen, part, roles, features=given, before=order) for part in ("train", "test"))
         decoded = baseline.fit_predict(known, asked, chosen.state, seed)
-        predictions[baseline.name] = prepared.task.predictions(chosen.table.take(test), decoded, chosen.state, roles)
+        rows = chosen.table.take(np.concatenate([test, chosen.corpus]))
+        predictions[baseline.name] = prepared.task.predictions(rows, decoded, chosen.state, roles)
         cost[baseline.name] = watch.read() + pass_cost if baseline.needs_features else watch.read()
     return predictions, cost
 
@@ -290,8 +294,21 @@ def sample_of(
     features: Float[np.ndarray, "U D"] | None = None,
     before: Int[np.ndarray, " N"] | None = None,
 ) -> Sample:
-    """A part as baselines see it; `before` are the rows that came before those of all parts."""
-    rows, units = chosen.parts[part], chosen.units(part)
+    """A part as baselines see it, with the corpus if there is one; `before` are the rows before those of all parts."""
+    sample = _sample(chosen, chosen.parts[part], roles, features=features, before=before)
+    corpus = _sample(chosen, chosen.corpus, roles, features=features) if len(chosen.corpus) else None
+    return replace(sample, corpus=corpus)
+
+
+def _sample(
+    chosen: Chosen,
+    rows: Int[np.ndarray, " n"],
+    roles: Mapping[str, str],
+    *,
+    features: Float[np.ndarray, "U D"] | None,
+    before: Int[np.ndarray, " n"] | None = None,
+) -> Sample:
+    units = units_of(chosen.inputs, rows)
     firsts = np.searchsorted(chosen.inputs.row_of, np.arange(chosen.table.num_rows))
     return Sample(
         table=chosen.table.take(rows),
@@ -320,7 +337,12 @@ def probe_predictions(prepared: Prepared, chosen: Chosen, part: str, outputs: Fl
 
 
 def predictions_of(prepared: Prepared, chosen: Chosen, part: str, decoded: Float[np.ndarray, "u K"]) -> Predictions:
-    """Predictions of a part from what was decoded of its units."""
-    merged = prepared.task.merge(decoded, chosen.inputs.row_of[chosen.units(part)])
-    rows = chosen.table.take(chosen.parts[part])
-    return prepared.task.predictions(rows, merged, chosen.state, prepared.dataset.schema.roles)
+    """Predictions of a part from what was decoded of its units, and of the corpus behind them."""
+    task, own = prepared.task, chosen.units(part)
+    merged = task.merge(decoded[: len(own)], chosen.inputs.row_of[own])
+    if isinstance(task, Searching):
+        merged = task.rank(
+            merged, task.merge(decoded[len(own) :], chosen.inputs.row_of[units_of(chosen.inputs, chosen.corpus)])
+        )
+    rows = chosen.table.take(np.concatenate([chosen.parts[part], chosen.corpus]))
+    return task.predictions(rows, merged, chosen.state, prepared.dataset.schema.roles)

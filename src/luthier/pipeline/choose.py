@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -41,7 +41,7 @@ from luthier.pipeline.prepare import Prepared, read_columns
 from luthier.pipeline.table_model import find_table_model, precision_of_tables
 from luthier.spec import TuneSpec
 from luthier.tasks.inputs import Inputs, units_of
-from luthier.tasks.protocol import Task, TaskState, has_own_head
+from luthier.tasks.protocol import Companions, Contrastive, Task, TaskState, has_own_head
 from luthier.training.balance import describe_balance
 from luthier.training.device import choose_device, choose_precision, choose_threads
 
@@ -61,6 +61,8 @@ class Chosen:
         task: The kind of problem.
         table: The rows of all parts; row numbers below are its own.
         parts: Rows of train, validation and test.
+        corpus: Rows that answers are found among, where a task searches.
+        companions: Who comes into a batch with whom, where a loss is over whole batches.
         rows: Raw inputs (texts, paths, ...).
         inputs: Encoded inputs.
         targets: Of the units; label indices, -1 for labels that train does not have, or whatever the task trains on.
@@ -87,6 +89,12 @@ class Chosen:
     decisions: Sequence[Decision[Any]]
     is_packed: bool = False
     made_cost: Cost = NO_COST
+    corpus: Int[np.ndarray, " c"] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    companions: Companions | None = None
+
+    def scored_units(self, part: str) -> Int[np.ndarray, " u"]:
+        """What the answers to a part are made of: its units, and those of the corpus behind them."""
+        return np.concatenate([self.units(part), units_of(self.inputs, self.corpus)])
 
     def units(self, part: str) -> Int[np.ndarray, " u"]:
         """The encoded inputs of a part, row by row."""
@@ -113,7 +121,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     device = choose_device(spec.training.device, seat=seat)
     precision = choose_precision(spec.training.precision, device=device.value)
     threads = choose_threads(spec.training.threads, seat=seat)
-    table, parts = scored_rows(prepared)
+    table, parts, corpus = scored_rows(prepared)
     schema = prepared.dataset.schema
     state = task.fit_state(table.take(parts["train"]), schema)
     refuse_unfit_costs(spec.evaluation, state.labels)
@@ -123,7 +131,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         found = find_table_model(spec, prepared, table, rows, train=parts["train"], state=state, at=at)
         precision = precision_of_tables(spec.training.precision)
     else:
-        found = _find(spec, prepared, rows, backbone, train=parts["train"], state=state)
+        found = _find(spec, prepared, rows, backbone, train=np.union1d(parts["train"], corpus), state=state)
     decisions = [*found.source.decisions, device, precision, threads, *state.decisions]
     decisions += [*found.decisions, *_seats_decision(seat)]
     _tell(observer, decisions)
@@ -152,6 +160,10 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         decisions=[*decisions, *last],
         is_packed=any(made.name == PACKING and made.value for made in last),
         made_cost=found.cost,
+        corpus=corpus,
+        companions=task.companions(table, state, schema.roles, found.inputs, corpus=corpus)
+        if isinstance(task, Contrastive)
+        else None,
     )
 
 
@@ -261,8 +273,9 @@ def _seats_decision(seat: Seat) -> list[Decision[int]]:
     return [Decision(name="processes", value=seat.count, reason=reason, evidence={"local_count": seat.local_count})]
 
 
-def scored_rows(prepared: Prepared) -> tuple["pa.Table", dict[str, Int[np.ndarray, " n"]]]:
-    """The rows of all parts as a table of their own, renumbered; what no model can be scored on stays out of all parts.
+def scored_rows(prepared: Prepared) -> tuple["pa.Table", dict[str, Int[np.ndarray, " n"]], Int[np.ndarray, " c"]]:
+    """The rows of all parts, and of the corpus, as a table of their own, renumbered; what no model can be scored on stays out
+    of all parts.
 
     Raises:
         DataError: nothing is left of a part.
@@ -274,8 +287,9 @@ def scored_rows(prepared: Prepared) -> tuple["pa.Table", dict[str, Int[np.ndarra
             usable[finding.rows] = False
     kept = {name: dataset.parts[name][usable[dataset.parts[name]]] for name in PARTS}
     raise_together([_nothing_left(dataset, name) for name in PARTS if not len(kept[name])])
-    rows = np.sort(np.concatenate(list(kept.values())))
-    return dataset.table.take(rows), {name: np.searchsorted(rows, chosen) for name, chosen in kept.items()}
+    rows = np.unique(np.concatenate([*kept.values(), dataset.corpus]))
+    parts = {name: np.searchsorted(rows, chosen) for name, chosen in kept.items()}
+    return dataset.table.take(rows), parts, np.searchsorted(rows, dataset.corpus)
 
 
 def _nothing_left(dataset: Dataset, part: str) -> DataError:

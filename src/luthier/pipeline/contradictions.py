@@ -3,7 +3,7 @@
 from luthier.errors import LuthierError, SpecError, raise_together
 from luthier.models.settings import HeadSettings, TableSettings, refuse_idle_generation, refuse_idle_head
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import Task, has_own_head
+from luthier.tasks.protocol import Contrastive, Task, has_own_head
 from luthier.training.balance import refuse_double_balance
 
 
@@ -38,6 +38,26 @@ def _table_problems(spec: TuneSpec, task: Task) -> list[LuthierError]:
     return [SpecError(problem, remedy=blocks)]
 
 
+def _contrastive_problems(spec: TuneSpec, task: Task) -> list[LuthierError]:
+    """Settings that a loss over whole batches, or a head that is a projection, has no use for."""
+    head = spec.model.head
+    given = {
+        "--ewc": (spec.training.ewc > 0, "measures how single examples depend on each weight", "--towards-pretrained 0.01"),
+        "--head-layers": (head.layers > 1, "is for heads that are small networks", "leave it out"),
+        "--head-dropout": (head.dropout > 0, "is for heads that are small networks", "--dropout, which the blocks have"),
+        "--head-pooling attention": (
+            head.pooling == "attention",
+            "is for heads that pool by themselves",
+            "--head-pooling mean",
+        ),
+    }
+    return [
+        SpecError(f"{flag} {what}; {task.name} compares the examples of a batch by projected vectors.", remedy=remedy)
+        for flag, (is_given, what, remedy) in given.items()
+        if is_given
+    ]
+
+
 def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
     """Look at the settings of training that only some tasks know.
 
@@ -62,6 +82,8 @@ def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
     if has_own_head(task) and spec.model.head != HeadSettings():
         problem = f"{task.name} keeps the head of the pre-trained network; another one was described."
         problems.append(SpecError(problem, remedy="leave --head-layers, --head-dropout and the like out"))
+    if isinstance(task, Contrastive):
+        problems += _contrastive_problems(spec, task)
     elif task.probe is None and pooling != "auto":
         problem = f"The head of {task.name} stands on every hidden state: nothing is pooled, and '{pooling}' was asked for."
         problems.append(SpecError(problem, remedy="leave --head-pooling out"))

@@ -20,7 +20,7 @@ from luthier.core.seat import taken_seat
 from luthier.core.seeding import generator_for
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
 from luthier.pipeline.choose import Chosen
-from luthier.pipeline.train import fit_settings, known_units, loss_recipe, training_rows
+from luthier.pipeline.train import fit_settings, known_units, learning_rows, loss_recipe
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import LossSum, Task
 from luthier.training.device import autocast
@@ -82,9 +82,8 @@ def _copied_model(spec: TuneSpec, task: Task, chosen: Chosen) -> TunedModel:
 def _time_step(spec: TuneSpec, task: Task, chosen: Chosen) -> float:
     """Seconds per token or picture of a step of everything, measured on rows of typical length."""
     model = _copied_model(spec, task, chosen)
-    rows = _typical_rows(chosen, spec.training.first_micro_batch)
-    inputs = to_device(chosen.inputs.batch(rows), dtype=torch.float32, device=chosen.device)
-    targets = torch.from_numpy(chosen.targets[rows]).to(chosen.device)
+    rows = learning_rows(chosen, _typical_rows(chosen, spec.training.first_micro_batch), None)
+    batch = rows.batch(np.arange(len(rows.rows)))
     seconds = 0.0
     with model.tuning(0) as trainable:
         groups = build_groups(trainable.items(), learning_rate=0.0, weight_decay=0.0)
@@ -94,11 +93,11 @@ def _time_step(spec: TuneSpec, task: Task, chosen: Chosen) -> float:
             begin = time.perf_counter()
             optimizer.zero_grad(set_to_none=True)
             with autocast(chosen.device, chosen.precision):
-                outputs = model(inputs)
-            task.loss(outputs, targets).sum.backward()  # type: ignore[no-untyped-call]
+                outputs = model(batch.inputs)
+            task.loss(outputs, batch.targets).sum.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             seconds = time.perf_counter() - begin
-    return seconds / max(1, work_of(chosen, rows))
+    return seconds / max(1, rows.work)
 
 
 def _typical_rows(chosen: Chosen, number: int) -> Int[np.ndarray, " B"]:
@@ -158,7 +157,7 @@ def memory_bytes(spec: TuneSpec, task: Task, chosen: Chosen, rungs: Sequence[Run
     in_pass = held_bytes(chosen.device) + weights * (2 if chosen.precision == "bfloat16" else BYTES_PER_WEIGHT)
     peaks = [in_pass]
     settings, recipe = fit_settings(spec, chosen), loss_recipe(spec.training, chosen)
-    rows = training_rows(chosen, known_units(chosen, "train"), None)
+    rows = learning_rows(chosen, known_units(chosen, "train"), None)
 
     def loss(outputs: Tensor, targets: Tensor) -> LossSum:
         return task.loss(outputs, targets, recipe=recipe)

@@ -29,7 +29,7 @@ from luthier.models.network_kind import network_kind_of
 from luthier.pipeline.records import CheckResult
 from luthier.spec import TuneSpec, refuse_search
 from luthier.tasks import choose_task, suited_task
-from luthier.tasks.protocol import Task
+from luthier.tasks.protocol import Searching, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,7 @@ def load(spec: TuneSpec, *, require_target: bool = True) -> Loaded:
         parts=source.parts,
         files=source.files,
         in_order=spec.data.in_order,
+        corpus=source.corpus,
     )
     if spec.data.label_delimiter is not None:
         dataset = with_label_lists(dataset, spec.data.label_delimiter)
@@ -168,8 +169,9 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
         override="" if made.method == "given" else "--split 80/10/10",
     )
     observer.decided(decision)
+    whole = cleaned.dataset.with_parts(made.parts)
     return Prepared(
-        dataset=cleaned.dataset.with_parts(made.parts),
+        dataset=task.arrange(whole) if isinstance(task, Searching) else whole,
         task=task,
         split=made,
         decisions=[*understood, *features, decision],

@@ -13,7 +13,7 @@ from luthier.features.probe import Probe, fit_probe
 from luthier.pipeline.before import Before, num_outputs
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.together import share_probe, working_alone
-from luthier.pipeline.train import known_units, training_rows
+from luthier.pipeline.train import known_units, learning_rows
 from luthier.training.ladder import RungResult, Workbench, head_weights, rung_settings, use_probe
 from luthier.training.model import TunedModel
 from luthier.training.refit import train_again
@@ -82,7 +82,7 @@ def _train_again(chosen: Chosen, bench: Workbench, result: RungResult, units: In
         settings = replace(settings, unfreezing=settings.unfreezing.as_it_happened(result.unfroze))
     return train_again(
         model,
-        lambda boundary: training_rows(chosen, units, bench.rows(boundary)[0].store, is_packed=chosen.is_packed),
+        lambda boundary: learning_rows(chosen, units, bench.rows(boundary)[0].store),
         settings,
         fraction=min(1.0, result.epochs / settings.num_epochs),
         loss=bench.loss,

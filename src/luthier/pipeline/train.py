@@ -314,9 +314,9 @@ def silence_of(measure: str) -> float:
 def _parts(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, tuple[TrainingRows, TrainingRows]]:
     """Train and validation units of the whole network (boundary 0) and of every stored boundary."""
     stores = stores_by_boundary(spec, chosen, before)
-    train, validation = known_units(chosen, "train"), chosen.units("validation")
+    train, validation = known_units(chosen, "train"), chosen.scored_units("validation")
     return {
-        boundary: (training_rows(chosen, train, store, is_packed=chosen.is_packed), training_rows(chosen, validation, store))
+        boundary: (learning_rows(chosen, train, store), training_rows(chosen, validation, store))
         for boundary, store in stores.items()
     }
 
@@ -338,6 +338,14 @@ def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[i
     if before.features.pooled_store is not None and not head_reads_states(spec, chosen.task):
         stores[backbone.num_blocks] = before.features.pooled_store
     return stores
+
+
+def learning_rows(chosen: Chosen, units: Int[np.ndarray, " u"], store: ActivationStore | None) -> TrainingRows:
+    """Some units to be learnt from, with their companions where the loss is over whole batches."""
+    if chosen.companions is None:
+        return training_rows(chosen, units, store, is_packed=chosen.is_packed)
+    companions = chosen.companions.among(units)
+    return replace(training_rows(chosen, companions.anchors, store), companions=companions)
 
 
 def training_rows(

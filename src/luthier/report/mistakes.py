@@ -10,6 +10,7 @@ from jaxtyping import Int
 from luthier.evaluation.records import Predictions
 from luthier.report.marked import surest_wrong_rows
 from luthier.report.pointed import worst_answers, worst_slots
+from luthier.report.rankings import worst_likeness, worst_rankings
 
 MOST_MISTAKES = 12
 MOST_LABELS = 14
@@ -74,9 +75,19 @@ def read_mistakes(path: Path, *, most: int = MOST_MISTAKES) -> tuple[Mistake, ..
         "tags": _surest_tags,
         "answer": _pointed,
         "slots": _pointed,
+        "relevance": _compared,
+        "similarity": _compared,
     }
     worst = by_kind.get(tuned.answer_kind, _most_confident)
     return tuple(worst(tuned, most))
+
+
+def _compared(tuned: Predictions, most: int) -> list[Mistake]:
+    worst = worst_rankings if tuned.answer_kind == "relevance" else worst_likeness
+    return [
+        Mistake(example_id=name, target=target, prediction=prediction, confidence=None, target_confidence=None, note=note)
+        for name, target, prediction, note in worst(tuned, most)
+    ]
 
 
 def _most_confident(tuned: Predictions, most: int) -> list[Mistake]:

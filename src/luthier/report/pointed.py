@@ -19,6 +19,12 @@ OUTCOMES: Mapping[str, Mapping[str, str]] = {
         "withheld": "Not answered, though there is an answer",
         "made_up": "Answered, though there is none",
     },
+    "rankings": {
+        "first": "A relevant document stands first",
+        "in_ten": "among the first ten",
+        "later": "later among the hundred that were looked at",
+        "nowhere": "not among them",
+    },
     "slots": {
         "right": "Found whole",
         "other_extent": "Found, but too short, too long or shifted",

@@ -32,6 +32,8 @@ TASKS: Family[Task] = Family(
         "image-regression": "luthier.tasks.image_regression:TASK",
         "question-answering": "luthier.tasks.question_answering:TASK",
         "span-extraction": "luthier.tasks.span_extraction:TASK",
+        "text-retrieval": "luthier.tasks.text_retrieval:TASK",
+        "text-similarity": "luthier.tasks.text_similarity:TASK",
         "text-pair-classification": "luthier.tasks.text_pair_classification:TASK",
         "text-pair-multi-label": "luthier.tasks.text_pair_multi_label:TASK",
         "text-pair-regression": "luthier.tasks.text_pair_regression:TASK",

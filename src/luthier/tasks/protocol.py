@@ -9,7 +9,7 @@ A **row** is an example of the table. A **unit** is one encoded input: a row has
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -116,6 +116,7 @@ class Sample:
         features: Pooled features of the pre-trained model of their units, for baselines that need them.
         row_of: The place among `rows` of each unit; None if each row is one.
         earlier: Where rows have an order in time: the answers that were known by then, for baselines that need them.
+        corpus: The documents that answers are found among, for tasks that search.
     """
 
     table: "pa.Table"
@@ -125,6 +126,7 @@ class Sample:
     features: Float[np.ndarray, "U D"] | None = None
     row_of: Int[np.ndarray, " U"] | None = None
     earlier: Earlier | None = None
+    corpus: "Sample | None" = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -294,3 +296,66 @@ def has_own_head(task: Task) -> bool:
 def steering_measure(task: Task) -> str:
     """The measure that early stopping and the ladder look at."""
     return task.steers_by or task.primary_measure
+
+
+class Companions(Protocol):
+    """What belongs into one batch beside the examples drawn for it, where a loss compares examples with each other.
+
+    Attributes:
+        anchors: The units that batches are drawn from.
+    """
+
+    @property
+    def anchors(self) -> Int[np.ndarray, " a"]:
+        """Units that have something to learn."""
+
+    def among(self, units: Int[np.ndarray, " u"]) -> "Companions":
+        """The same, drawing from some units only: those of a part."""
+
+    def around(self, anchors: Int[np.ndarray, " A"], *, seed: int) -> tuple[Int[np.ndarray, " M"], np.ndarray]:
+        """All units of a batch, the anchors first, and the targets [M, ...] by which the loss knows who belongs to whom.
+
+        Args:
+            anchors: Drawn for the batch.
+            seed: Decides which companions are taken, where an anchor has several.
+        """
+
+    def lengths(self, anchors: Int[np.ndarray, " a"], lengths: Int[np.ndarray, " U"]) -> Int[np.ndarray, " a"]:
+        """The length of the longest unit that comes with each anchor, for batches of like length."""
+
+
+@runtime_checkable
+class Contrastive(Protocol):
+    """A task whose loss is over a whole batch, and no sum over its examples: each is learnt by comparison with the others.
+
+    Its `loss` is given the outputs of all units of a batch [M, D] and the targets that its companions made for them. Its head
+    stands on the pooled vector.
+    """
+
+    def companions(
+        self,
+        table: "pa.Table",
+        state: TaskState,
+        roles: Mapping[str, str],
+        inputs: Inputs,
+        *,
+        corpus: Int[np.ndarray, " C"],
+    ) -> Companions:
+        """Who belongs to whom among the units of a table's rows, of which some are the corpus."""
+
+
+@runtime_checkable
+class Searching(Protocol):
+    """A task whose answers are found among a corpus: rows that belong to no part, and that nobody is asked about."""
+
+    def arrange(self, dataset: Dataset) -> Dataset:
+        """The data set with its corpus, once its parts are made."""
+
+    def rank(self, own: Float[np.ndarray, "N K"], corpus: Float[np.ndarray, "C K"]) -> Float[np.ndarray, "N R"]:
+        """The answers to some rows, from what was merged of them and of the corpus; these are what `predictions` is given,
+        with a table that ends with the corpus."""
+
+
+def stands_on_vector(task: Task) -> bool:
+    """Whether a task's head stands on one pooled vector of each unit, and not on all its hidden states."""
+    return task.probe is not None or isinstance(task, Contrastive)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from luthier.models.backbone import ModelInputs
 from luthier.tasks.inputs import Inputs
 from luthier.tasks.packing import PackableInputs
 from luthier.tasks.word_inputs import IGNORED
+from luthier.tasks.protocol import Companions
 
 Decode = Callable[[Float[np.ndarray, "B ..."], Int[np.ndarray, " B"]], Float[np.ndarray, "B K"]]
 
@@ -34,7 +36,7 @@ class TrainingRows:
 
     Attributes:
         inputs: Encoded rows of all parts.
-        rows: Which of their units belong to the part.
+        rows: Which of their units belong to the part; with companions those that batches are drawn from.
         targets: Targets of the part, in the order of `rows`.
         decode: (outputs of a batch, its units) -> what is kept of them; None keeps the outputs themselves.
         store: Activations that enter the first trainable block, if they are stored.
@@ -43,6 +45,7 @@ class TrainingRows:
         names: Of the units of all parts, by which messages call them; their numbers if there are none.
         is_packed: Whether several units share a row of a batch, each as if it stood alone: for inputs that can be packed, and
             losses that are sums over places.
+        companions: For a loss over a whole batch: who comes into it beside the rows drawn, which are their anchors.
     """
 
     inputs: Inputs
@@ -54,6 +57,7 @@ class TrainingRows:
     device: str = "cpu"
     names: Sequence[object] = ()
     is_packed: bool = False
+    companions: Companions | None = None
 
     def names_of(self, places: Int[np.ndarray, " B"]) -> list[str]:
         """What to call some of the part's rows."""
@@ -65,14 +69,35 @@ class TrainingRows:
 
     @property
     def lengths(self) -> Int[np.ndarray, " N"]:
-        """Lengths of the part's rows."""
+        """Lengths of the part's rows; where they come with companions, of the longest of these."""
+        if self.companions is not None:
+            return np.asarray(self.companions.lengths(self.rows, self.inputs.lengths))
         return np.asarray(self.inputs.lengths[self.rows])
 
+    @property
+    def work(self) -> int:
+        """Tokens, frames or pictures of all rows, with one batch of companions."""
+        units = self.rows if self.companions is None else self.whole_batch(np.arange(len(self.rows)))[0]
+        return int(self.inputs.lengths[units].sum())
+
     def batch(self, places: Int[np.ndarray, " B"]) -> TrainBatch:
-        """Tensors of some of the part's rows, by their place in the part."""
+        """Tensors of some of the part's rows, by their place in the part, and of their companions if they have any."""
+        if self.companions is not None:
+            units, targets = self.whole_batch(places)
+            return self.read(units, targets)
         if self.is_packed:
             return self._packed_batch(places)
-        rows = self.rows[places]
+        return self.read(self.rows[places], self.targets[places])
+
+    def whole_batch(self, places: Int[np.ndarray, " B"]) -> tuple[Int[np.ndarray, " M"], np.ndarray]:
+        """The units of a batch whose loss is over all of them, and its targets. The same rows have the same companions."""
+        assert self.companions is not None
+        anchors = self.rows[places]
+        seed = int.from_bytes(blake2b(np.ascontiguousarray(anchors).tobytes(), digest_size=4).digest(), "little")
+        return self.companions.around(anchors, seed=seed)
+
+    def read(self, rows: Int[np.ndarray, " m"], targets: np.ndarray) -> TrainBatch:
+        """Tensors of some units."""
         arrays = self.inputs.batch(rows) if self.store is None else self.inputs.light_batch(rows)
         stored = None
         if self.store is not None:
@@ -81,7 +106,7 @@ class TrainingRows:
         return TrainBatch(
             inputs=to_device(arrays, dtype=torch.float32, device=self.device),
             stored=stored,
-            targets=torch.from_numpy(self.targets[places]).to(self.device),
+            targets=torch.from_numpy(targets).to(self.device),
         )
 
     def _packed_batch(self, places: Int[np.ndarray, " B"]) -> TrainBatch:

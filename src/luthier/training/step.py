@@ -27,6 +27,7 @@ from luthier.training.optimizer import build_groups, build_optimizer, set_learni
 from luthier.training.processes import ALONE, Processes
 from luthier.training.regularization import Regularizer
 from luthier.training.unfreezing import starting
+from luthier.training.whole_batch import backward_over_batch
 
 Loss = Callable[[Tensor, Tensor], LossSum]
 
@@ -56,7 +57,7 @@ class Stepper:
         model: Inside `tuning`.
         trainable: What trains, by name.
         settings: Of the training.
-        loss: (outputs, targets) -> LossSum of a micro-batch.
+        loss: (outputs, targets) -> LossSum of a micro-batch; of the whole batch where rows come with companions.
         processes: Who else computes a share of every step.
 
     Attributes:
@@ -150,7 +151,9 @@ class Stepper:
             self.optimizer.zero_grad(set_to_none=True)
             total, weight, failure = 0.0, 0.0, ""
             try:
-                total, weight = self._backward(rows, places, share, mixture)
+                total, weight = (
+                    self._backward(rows, places, share, mixture) if rows.companions is None else self._over_all(rows, places)
+                )
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -190,6 +193,20 @@ class Stepper:
                 total += float(part.sum.detach())
                 weight += part.weight
         return total, weight
+
+    def _over_all(self, rows: TrainingRows, places: Int[np.ndarray, " B"]) -> tuple[float, float]:
+        """The loss is over all units of the whole batch, however it is cut."""
+        self.model.training_mode()
+        with self.model.backbone.recomputing(self.model.boundary if self.recomputes else None):
+            return backward_over_batch(
+                self.model,
+                rows,
+                places,
+                loss=self.loss,
+                settings=self.settings,
+                micro_batch=self.micro_batch,
+                processes=self.processes,
+            )
 
     def _plain(self, rows: TrainingRows, places: Int[np.ndarray, " b"]) -> LossSum:
         batch = rows.batch(places)

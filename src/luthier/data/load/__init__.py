@@ -23,6 +23,7 @@ SOURCE_KINDS: Family[Callable[[Layout, DataSettings], Source]] = Family(
         "table": "luthier.data.load.tables:load_tables",
         "image-folder": "luthier.data.load.folders:load_folders",
         "audio-folder": "luthier.data.load.folders:load_folders",
+        "retrieval-folder": "luthier.data.load.retrieval:load_retrieval",
     },
 )
 

@@ -12,6 +12,7 @@ from luthier.core.names import count_of
 from luthier.data.dataset import PARTS
 from luthier.data.load.files import check_table_file, is_table_file, missing, table_suffix, unsupported
 from luthier.data.load.media import class_folders, has_media, is_hidden, media_in
+from luthier.data.load.retrieval_files import CORPUS, JUDGEMENTS, QUERIES, is_retrieval, judgement_files
 from luthier.data.load.source import SourceKind
 from luthier.data.settings import DataSettings
 from luthier.errors import DataError, LuthierError, SpecError, raise_together
@@ -188,6 +189,8 @@ def _from_several(paths: list[Path]) -> Layout:
 
 def _from_folder(folder: Path) -> Layout:
     entries = sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
+    if is_retrieval(folder):
+        return _retrieval(folder, entries)
     tables = _tables_among([entry for entry in entries if entry.is_file()])
     folders = [entry for entry in entries if entry.is_dir()]
     for assigned, is_table in (
@@ -283,6 +286,20 @@ def _single(kind: SourceKind, folder: Path, *, files: list[Path], entries: list[
         decisions=(decision, *_ignoring(ignored, folder)),
         ignored=tuple(ignored),
     )
+
+
+def _retrieval(folder: Path, entries: list[Path]) -> Layout:
+    """Queries, documents and judgements; the judgements' files are named like parts, or there is one of them."""
+    tables = judgement_files(folder)
+    parts = {part: paths[:1] for part, paths in _assign(tables, folder).items()} if len(tables) > 1 else {"train": tables}
+    if "train" not in parts and len(parts) == 1:  # a benchmark's test queries are all there is: they are cut in parts
+        parts = {"train": next(iter(parts.values()))}
+    used = [CORPUS, QUERIES, JUDGEMENTS]
+    ignored = [entry for entry in entries if entry.name not in used]
+    ignored += [path for path in tables if all(path not in paths for paths in parts.values())]
+    names = ", ".join(f"{part}: {paths[0].name}" for part, paths in parts.items())
+    reason = f"{folder.resolve().name} holds {CORPUS}, {QUERIES} and judgements ({names})"
+    return _split_layout("retrieval-folder", folder, files=parts, reason=reason, ignored=ignored)
 
 
 def _ignoring(ignored: Sequence[Path], root: Path) -> tuple[Decision[Any], ...]:

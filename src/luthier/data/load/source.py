@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROW_FAULT = "row_fault"
 RESERVED = (EXAMPLE_ID, ROW_FAULT)
 
-SourceKind = Literal["table", "image-folder", "audio-folder"]
+SourceKind = Literal["table", "image-folder", "audio-folder", "retrieval-folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,8 @@ class Source:
 
     Attributes:
         name: Short name, for titles and run folders (`tickets`).
-        kind: `table`, or `image-folder` or `audio-folder` (one sub-folder per class; columns `image` or `audio`, and `label`).
+        kind: `table`; `image-folder` or `audio-folder` (one sub-folder per class; columns `image` or `audio`, and `label`); or
+            `retrieval-folder` (queries, documents, and which belong together).
         table: The first column is `example_id`: the file's path below `root`, a colon and a number. The number is the
             physical line on which the row starts in CSV, TSV and JSONL files (the first line of the file is 1, and the header
             counts), and the row in Parquet files (the first is 1). For files it is the path below `root`, without a
@@ -41,6 +42,7 @@ class Source:
         files: The files read, in reading order.
         root: The folder that ids are relative to.
         roles: Role -> column, where the format itself says what its columns are.
+        corpus: Rows that belong to no part: documents, among which answers are found.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Source:
     files: tuple[str, ...] = ()
     root: Path = field(default_factory=Path)
     roles: Mapping[str, str] = field(default_factory=dict)
+    corpus: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     schema_version: int = 1
 
 

@@ -50,7 +50,7 @@ def load_tables(layout: Layout, settings: DataSettings) -> Source:
     for part, path in [(part, path) for part, paths in layout.parts.items() for path in paths]:
         log = FaultLog(name_below(path, layout.root))
         try:
-            table, kept = _read_file(path, settings, log=log, offset=offset)
+            table, kept = read_file(path, settings, log=log, offset=offset)
             findings += log.finish(settings, kept)
             loaded.append((part, path, log, table))
             offset += table.num_rows
@@ -89,7 +89,7 @@ def reader_of(path: Path) -> Reader:
     return READERS[CONLL_SUFFIXES[0] if suffix in (".tsv", ".tab") and holds_tagged_words(path) else suffix]
 
 
-def _read_file(path: Path, settings: DataSettings, *, log: FaultLog, offset: int) -> tuple["pa.Table", dict[str, list[int]]]:
+def read_file(path: Path, settings: DataSettings, *, log: FaultLog, offset: int) -> tuple["pa.Table", dict[str, list[int]]]:
     """The rows of one file with their ids; and which rows of the joined table have which fault, if bad rows are kept."""
     pieces: list[pa.Table] = []
     kept: dict[str, list[int]] = {}

@@ -15,6 +15,7 @@ DETAILS: Family[Callable[[Predictions], Details]] = Family(
         "tags": "luthier.evaluation.details.entities:details_of_tags",
         "answer": "luthier.evaluation.details.answer:details_of_answers",
         "slots": "luthier.evaluation.details.slots:details_of_slots",
+        "relevance": "luthier.evaluation.details.relevance:details_of_rankings",
         "number": "luthier.evaluation.details.number:details_of_number",
     },
 )

@@ -63,8 +63,17 @@ MARKS = "What is right stands in ⟦ ⟧, what was answered in « »."
 WORST |= {
     "answer": ("The worst answers", f"Fewest words in common with an accepted answer, the most confident first. {MARKS}"),
     "slots": ("The worst answers", f"The texts with most pieces missed or named in vain. {MARKS}"),
+    "relevance": (
+        "The worst rankings",
+        "Queries whose first ten documents are least relevant. Some of these are often relevant all the same, and were never "
+        "judged: worth a look.",
+    ),
+    "similarity": (
+        "The worst comparisons",
+        "Pairs that stand farthest from the place in the order of all pairs that their score gives them.",
+    ),
 }
-COUNTED = {"answer": "All questions", "slots": "All pieces together"}
+COUNTED = {"answer": "All questions", "slots": "All pieces together", "relevance": "All queries"}
 OTHER_WORST = ("Wrong answers", "Some of the answers that differ from what was expected, in the order of the test part.")
 
 

@@ -51,7 +51,7 @@ def headline(metrics: Metrics) -> str:
 
 def plainly(metrics: Metrics) -> str:
     """What the recommended model's answers are like, without a technical word; empty where nothing can be said so."""
-    by_kind = {"labels": of_labels, "number": of_numbers, "entities": of_entities, "tags": of_tags}
+    by_kind = {"labels": of_labels, "number": of_numbers, "entities": of_entities, "tags": of_tags, "relevance": of_rankings}
     said = by_kind.get(metrics.answer_kind, in_hundred)
     return said(metrics)
 
@@ -63,6 +63,16 @@ def of_labels(metrics: Metrics) -> str:
         return ""
     right, found = (round(100 * scores[name].value) for name in ("micro_precision", "micro_recall"))
     return f"Of 100 labels that it gives, expect about {right} to be right; of 100 that belong, it gives about {found}."
+
+
+def of_rankings(metrics: Metrics) -> str:
+    """How often a relevant document stands first, and among the first ten; of the tuned model only."""
+    counts: Any = metrics.details.get("rankings") or {}
+    total = sum(counts.values())
+    if not total or metrics.recommended != "tuned":
+        return ""
+    first, ten = (round(100 * number / total) for number in (counts["first"], counts["first"] + counts["in_ten"]))
+    return f"Of 100 queries, expect a relevant document to stand first for about {first}, and among the first ten for {ten}."
 
 
 def of_entities(metrics: Metrics) -> str:

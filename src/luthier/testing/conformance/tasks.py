@@ -26,7 +26,7 @@ from luthier.models.settings import HeadSettings, ModelSettings
 from luthier.models.source import resolve_model
 from luthier.tasks import TASKS
 from luthier.tasks.inputs import Inputs, units_of
-from luthier.tasks.protocol import Sample, Task, TaskState, has_own_head
+from luthier.tasks.protocol import Contrastive, Sample, Searching, Task, TaskState, has_own_head
 from luthier.testing.folders import tiny_audio_model, tiny_image_model, tiny_text_model
 from luthier.testing.language_folders import tiny_language_folder
 from luthier.testing.tables import make_dataset, table_dataset, tiny_table_model, write_pictures, write_sounds
@@ -200,6 +200,9 @@ class TaskConformance:
         targets = torch.from_numpy(self.targets(dataset, inputs))
         outputs = self.outputs(dataset, inputs, tmp_path)
         assert outputs.shape[0] == len(targets)
+        if isinstance(self.task, Contrastive):
+            self.compare_batches(dataset, inputs, outputs)
+            return
         whole = self.task.loss(outputs, targets)
         halves = [self.task.loss(outputs[part], targets[part]) for part in (slice(0, 3), slice(3, None))]
         assert sum(float(half.sum.detach()) for half in halves) == pytest.approx(float(whole.sum.detach()), rel=1e-5)
@@ -208,6 +211,27 @@ class TaskConformance:
         expected = self.task.start_loss(self.state(dataset), "fresh")
         if expected is not None:
             assert expected[0] <= float(whole.sum.detach()) / whole.weight <= expected[1]
+
+    def compare_batches(self, dataset: Dataset, inputs: Inputs, outputs: torch.Tensor) -> None:
+        """Of a loss over whole batches: companions come behind their anchors, the same ones for the same seed, and count."""
+        assert isinstance(self.task, Contrastive)
+        state, roles = self.state(dataset), dataset.schema.roles
+        companions = self.task.companions(dataset.table, state, roles, inputs, corpus=dataset.corpus)
+        units = units_of(inputs, dataset.parts["all"])
+        anchors = companions.among(units[self.task.known(self.targets(dataset, inputs)[units])]).anchors
+        assert len(anchors)
+        members, wanted = companions.around(anchors, seed=1)
+        again, same = companions.around(anchors, seed=1)
+        assert members.tolist() == again.tolist()
+        assert np.array_equal(wanted, same, equal_nan=wanted.dtype.kind == "f")
+        assert members[: len(anchors)].tolist() == anchors.tolist()
+        assert len(wanted) == len(members) > len(anchors)
+        assert (companions.lengths(anchors, inputs.lengths) >= inputs.lengths[anchors]).all()
+        part = self.task.loss(outputs[members], torch.from_numpy(wanted))
+        (gradient,) = torch.autograd.grad(part.sum, outputs)
+        assert math.isfinite(float(part.sum.detach()))
+        assert part.weight > 0
+        assert gradient.any()
 
     def test_equal_seeds_give_equal_heads(self, tmp_path: Path) -> None:
         """A fresh head depends on its seed only, not on torch's global generator."""
@@ -239,8 +263,12 @@ class TaskConformance:
         assert self.task.decode(outputs[:2], inputs, units[:2]).shape == (2, decoded.shape[1])
         merged = self.task.merge(decoded, inputs.row_of)
         assert len(merged) == dataset.table.num_rows
-        predictions = self.task.predictions(dataset.table, merged, state, dataset.schema.roles)
-        assert predictions.table.num_rows == dataset.table.num_rows
+        asked, said_of_it = dataset.table, merged
+        if isinstance(self.task, Searching):
+            asked = dataset.table.take(np.concatenate([dataset.parts["all"], dataset.corpus]))
+            said_of_it = self.task.rank(merged[dataset.parts["all"]], merged[dataset.corpus])
+        predictions = self.task.predictions(asked, said_of_it, state, dataset.schema.roles)
+        assert predictions.table.num_rows == len(said_of_it)
         assert {"example_id", "group", "target", "prediction"} <= set(predictions.table.column_names)
         assert all(map(math.isfinite, scores_of(predictions, self.task.measures).values()))
         rows = self.task.rows(dataset.table, dataset.schema.roles)
@@ -259,17 +287,25 @@ class TaskConformance:
         dataset = self.example(tmp_path)
         inputs, state, roles = self.encoded(dataset, tmp_path), self.state(dataset), dataset.schema.roles
         features = np.random.default_rng(0).standard_normal((len(inputs.lengths), 6), dtype=np.float32)
-        train = Sample(
-            table=dataset.table,
-            roles=roles,
-            rows=self.task.rows(dataset.table, roles),
-            targets=self.targets(dataset, inputs),
-            features=features,
-        )
+        rows, targets = self.task.rows(dataset.table, roles), self.targets(dataset, inputs)
+
+        def sample(chosen: np.ndarray, corpus: Sample | None = None) -> Sample:
+            units = units_of(inputs, chosen)
+            return Sample(
+                table=dataset.table.take(chosen),
+                roles=roles,
+                rows=[rows[row] for row in chosen],
+                targets=targets[units],
+                features=features[units],
+                corpus=corpus,
+            )
+
+        train = sample(dataset.parts["all"], sample(dataset.corpus) if len(dataset.corpus) else None)
+        asked = dataset.table.take(np.concatenate([dataset.parts["all"], dataset.corpus]))
         for baseline in self.task.baselines:
             decoded = baseline.fit_predict(train, train, state, 0)
-            predictions = self.task.predictions(dataset.table, decoded, state, roles)
-            assert predictions.table.num_rows == dataset.table.num_rows
+            predictions = self.task.predictions(asked, decoded, state, roles)
+            assert predictions.table.num_rows == len(dataset.parts["all"])
             assert all(map(math.isfinite, scores_of(predictions, self.task.measures).values()))
             if baseline.name == "majority" and self.task.answer_kind not in ("answer", "text"):
                 said = predictions.table["prediction"].to_pylist()
