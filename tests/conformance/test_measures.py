@@ -15,7 +15,7 @@ from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.measures.answer_text import ANSWERS
 from luthier.evaluation.numbers import number_predictions
 from luthier.evaluation.predictions import classification_predictions, with_ids
-from luthier.evaluation.ranked_predictions import ranked_predictions
+from luthier.evaluation.ranked_predictions import Judgements, ranked_predictions
 from luthier.evaluation.records import IndexedMeasure, Predictions
 from luthier.evaluation.text_predictions import text_predictions
 
@@ -409,9 +409,7 @@ def made_rankings(num_rows: int, *, seed: int = 0) -> Predictions:
         targets=[str(row) for row in wanted],
         places=places,
         scores=-np.sort(-generator.random(places.shape), axis=1),
-        grades=grades,
-        ideal=[[1.0] * len(row) for row in wanted],
-        num_relevant=[len(row) for row in wanted],
+        judged=Judgements(grades=grades, ideal=[[1.0] * len(row) for row in wanted], num_relevant=[len(row) for row in wanted]),
         names=[str(place) for place in range(150)],
     )
 

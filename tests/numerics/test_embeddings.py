@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from luthier.evaluation.bm25 import Bm25, words_of
 from luthier.evaluation.nearest import best_places, products, ranked
-from luthier.evaluation.ranked_predictions import ranked_predictions
+from luthier.evaluation.ranked_predictions import Judgements, ranked_predictions
 from luthier.evaluation.records import Predictions
 from luthier.tasks.companions import Judged, targets_of
 from luthier.tasks.contrastive import SCALE, order_loss, ranking_loss
@@ -86,9 +86,11 @@ def rankings(grades: np.ndarray, scores: np.ndarray) -> Predictions:
         targets=["" for _ in grades],
         places=places,
         scores=found[:, number:],
-        grades=np.take_along_axis(grades, places, axis=1).tolist(),
-        ideal=np.sort(grades, axis=1)[:, ::-1].tolist(),
-        num_relevant=(grades > 0).sum(axis=1).tolist(),
+        judged=Judgements(
+            grades=np.take_along_axis(grades, places, axis=1).tolist(),
+            ideal=np.sort(grades, axis=1)[:, ::-1].tolist(),
+            num_relevant=(grades > 0).sum(axis=1).tolist(),
+        ),
         names=[f"d{place:02}" for place in range(number)],
     )
 

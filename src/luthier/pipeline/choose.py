@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -62,7 +63,7 @@ class Chosen:
         table: The rows of all parts; row numbers below are its own.
         parts: Rows of train, validation and test.
         corpus: Rows that answers are found among, where a task searches.
-        companions: Who comes into a batch with whom, where a loss is over whole batches.
+        roles: Role -> column of the table.
         rows: Raw inputs (texts, paths, ...).
         inputs: Encoded inputs.
         targets: Of the units; label indices, -1 for labels that train does not have, or whatever the task trains on.
@@ -90,7 +91,14 @@ class Chosen:
     is_packed: bool = False
     made_cost: Cost = NO_COST
     corpus: Int[np.ndarray, " c"] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    companions: Companions | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def companions(self) -> Companions | None:
+        """Who comes into a batch with whom, where a loss is over whole batches."""
+        if not isinstance(self.task, Contrastive):
+            return None
+        return self.task.companions(self.table, self.state, self.roles, self.inputs, corpus=self.corpus)
 
     def scored_units(self, part: str) -> Int[np.ndarray, " u"]:
         """What the answers to a part are made of: its units, and those of the corpus behind them."""
@@ -132,16 +140,15 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         precision = precision_of_tables(spec.training.precision)
     else:
         found = _find(spec, prepared, rows, backbone, train=np.union1d(parts["train"], corpus), state=state)
-    decisions = [*found.source.decisions, device, precision, threads, *state.decisions]
-    decisions += [*found.decisions, *_seats_decision(seat)]
-    _tell(observer, decisions)
+    general = [*found.source.decisions, device, precision, threads, *state.decisions, *found.decisions]
+    decisions = _told(observer, [*general, *_seats_decision(seat)])
     loaded, shortened = _load(spec.model, found, backbone, task=task, device=device.value)
     targets = task.targets(table, state, schema.roles, found.inputs)
     _tell_unknown(task, table, units_of(found.inputs, parts["train"]), found.inputs, targets, observer=observer)
     train = units_of(found.inputs, parts["train"])
     last = [*shortened, *_head_decision(spec.model.head, loaded.width), *_balance_decision(spec, task, state, targets[train])]
     last += language_decisions(spec, task, loaded, found, train, known=task.known(targets[train]))
-    _tell(observer, last)
+    _told(observer, last)
     return Chosen(
         task=task,
         source=found.source,
@@ -161,15 +168,14 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         is_packed=any(made.name == PACKING and made.value for made in last),
         made_cost=found.cost,
         corpus=corpus,
-        companions=task.companions(table, state, schema.roles, found.inputs, corpus=corpus)
-        if isinstance(task, Contrastive)
-        else None,
+        roles=schema.roles,
     )
 
 
-def _tell(observer: Observer, decisions: Sequence[Decision[Any]]) -> None:
+def _told(observer: Observer, decisions: Sequence[Decision[Any]]) -> Sequence[Decision[Any]]:
     for made in decisions:
         observer.decided(made)
+    return decisions
 
 
 def _find(

@@ -3,7 +3,7 @@
 Rows with the same first text become one query with several documents; texts are the same after folding case and spaces.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -60,38 +60,55 @@ def read_names(cell: object) -> list[str]:
     return texts_in(cell)
 
 
+@dataclass(kw_only=True)
+class Gathered:
+    """What belongs to each query, by the row that stands for it, and what does not.
+
+    Attributes:
+        parts: Rows of the queries, of equal ones in a part the first.
+    """
+
+    corpus: Corpus = field(default_factory=Corpus)
+    relevant: dict[int, list[str]] = field(default_factory=dict)
+    not_relevant: dict[int, list[str]] = field(default_factory=dict)
+    parts: dict[str, np.ndarray] = field(default_factory=dict)
+
+
 def arranged_pairs(dataset: Dataset) -> Dataset:
     """The data set with its documents as rows of no part, and of equal queries of a part only the first.
 
     Its roles name two columns that are added: `relevant`, and `not_relevant` where there are negatives.
     """
-    table, roles = dataset.table, dataset.schema.roles
-    ids = [str(name) for name in table.column(EXAMPLE_ID).to_pylist()]
-    columns = {role: table.column(roles[role]).to_pylist() for role in ("text", "target", "negative") if role in roles}
-    corpus = Corpus()
-    parts: dict[str, np.ndarray] = {}
-    relevant: dict[int, list[str]] = {}
-    not_relevant: dict[int, list[str]] = {}
-    for part, rows in dataset.parts.items():
-        first: dict[bytes, int] = {}
-        for row in rows.tolist():
-            query = first.setdefault(text_key(str(columns["text"][row] or "")), row)
-            for role, found in (("target", relevant), ("negative", not_relevant)):
-                column = roles.get(role, "")
-                texts = texts_in(columns[role][row]) if role == "negative" and role in columns else []
-                if role == "target" and str(columns[role][row] or "").strip():
-                    texts = [str(columns[role][row])]
-                found.setdefault(query, []).extend(corpus.name_of(text, met_at=f"{ids[row]}#{column}") for text in texts)
-        parts[part] = np.array(sorted(first.values()), dtype=np.int64)
-    names = _free_names(table.column_names)
-    arranged = _with_corpus(table, roles["text"], corpus, names=names, relevant=relevant, not_relevant=not_relevant)
+    found, names = _gathered(dataset), _free_names(dataset.table.column_names)
+    arranged = _with_corpus(dataset.table, dataset.schema.roles["text"], found, names=names)
     return replace(
         dataset,
         table=arranged,
         schema=_arranged_schema(dataset.schema, names, num_rows=arranged.num_rows),
-        parts=parts,
-        corpus=np.arange(table.num_rows, arranged.num_rows),
+        parts=found.parts,
+        corpus=np.arange(dataset.table.num_rows, arranged.num_rows),
     )
+
+
+def _gathered(dataset: Dataset) -> Gathered:
+    roles, found = dataset.schema.roles, Gathered()
+    ids = [str(name) for name in dataset.table.column(EXAMPLE_ID).to_pylist()]
+    queries, targets = (dataset.column(role).to_pylist() for role in ("text", "target"))
+    negatives = dataset.column("negative").to_pylist() if "negative" in roles else []
+    for part, rows in dataset.parts.items():
+        first: dict[bytes, int] = {}
+        for row in rows.tolist():
+            query = first.setdefault(text_key(str(queries[row] or "")), row)
+            text = str(targets[row] or "")
+            belongs = [found.corpus.name_of(text, met_at=f"{ids[row]}#{roles['target']}")] if text.strip() else []
+            found.relevant.setdefault(query, []).extend(belongs)
+            others = [
+                found.corpus.name_of(other, met_at=f"{ids[row]}#{roles['negative']}")
+                for other in (texts_in(negatives[row]) if negatives else ())
+            ]
+            found.not_relevant.setdefault(query, []).extend(others)
+        found.parts[part] = np.array(sorted(first.values()), dtype=np.int64)
+    return found
 
 
 def _free_names(taken: Sequence[str]) -> tuple[str, str]:
@@ -101,27 +118,16 @@ def _free_names(taken: Sequence[str]) -> tuple[str, str]:
     return free(RELEVANT), free(NOT_RELEVANT)
 
 
-def _with_corpus(
-    table: "pa.Table",
-    text: str,
-    corpus: Corpus,
-    *,
-    names: tuple[str, str],
-    relevant: Mapping[int, Sequence[str]],
-    not_relevant: Mapping[int, Sequence[str]],
-) -> "pa.Table":
+def _with_corpus(table: "pa.Table", text: str, found: Gathered, *, names: tuple[str, str]) -> "pa.Table":
     import pyarrow as pa
 
-    rows = range(table.num_rows)
-    wanted = [write_relevance(dict.fromkeys(relevant.get(row, ()), 1.0)) for row in rows]
-    unwanted = [to_json(list(dict.fromkeys(found))) if (found := not_relevant.get(row)) else None for row in rows]
-    table = table.set_column(table.column_names.index(text), text, table.column(text).cast(pa.string()))
-    table = table.append_column(names[0], pa.array(wanted, pa.string())).append_column(
-        names[1], pa.array(unwanted, pa.string())
-    )
-    documents = pa.table(
-        {EXAMPLE_ID: pa.array(list(corpus.names.values()), pa.string()), text: pa.array(corpus.texts, pa.string())}
-    )
+    string, rows = pa.string(), range(table.num_rows)
+    wanted = [write_relevance(dict.fromkeys(found.relevant.get(row, ()), 1.0)) for row in rows]
+    unwanted = [to_json(list(dict.fromkeys(others))) if (others := found.not_relevant.get(row)) else None for row in rows]
+    table = table.set_column(table.column_names.index(text), text, table.column(text).cast(string))
+    table = table.append_column(names[0], pa.array(wanted, string)).append_column(names[1], pa.array(unwanted, string))
+    ids, texts = list(found.corpus.names.values()), found.corpus.texts
+    documents = pa.table({EXAMPLE_ID: pa.array(ids, string), text: pa.array(texts, string)})
     return pa.concat_tables([table, documents], promote_options="default")
 
 

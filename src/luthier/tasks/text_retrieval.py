@@ -23,9 +23,9 @@ from luthier.data.findings import Finding
 from luthier.data.relevance import read_relevance
 from luthier.data.schema import Kind, Schema
 from luthier.evaluation.nearest import products, ranked, unit_vectors
-from luthier.evaluation.ranked_predictions import MOST_RANKED, RELEVANCE, ranked_predictions
+from luthier.evaluation.ranked_predictions import MOST_RANKED, RELEVANCE, Judgements, ranked_predictions
 from luthier.evaluation.records import Predictions
-from luthier.models.settings import HeadSettings
+from luthier.models.settings import HeadSettings, NetworkKind
 from luthier.tasks.answers.label import groups_of
 from luthier.tasks.companions import Judged, SameLabel, twins_of
 from luthier.tasks.contrastive import ranking_loss
@@ -42,7 +42,6 @@ from luthier.tasks.protocol import (
     LossRecipe,
     LossSum,
     Modality,
-    NetworkKind,
     ProbeLoss,
     TaskState,
 )
@@ -231,25 +230,20 @@ class TextRetrieval:
         wanted = queries.column(roles["target"]).to_pylist()
         if state.values["form"] == LABELS:
             targets = [str(cell or "").strip() for cell in wanted]
-            facts = _judged_by_label(targets, corpus.column(roles["target"]).to_pylist(), places)
+            judged = _judged_by_label(targets, corpus.column(roles["target"]).to_pylist(), places)
         else:
             relevance = [read_relevance(cell) or {} for cell in wanted]
             targets = [", ".join(sorted(grades, key=lambda name: -grades[name])) for grades in relevance]
-            facts = _judged_by_name(relevance, names, places)
+            judged = _judged_by_name(relevance, names, places)
         return ranked_predictions(
             example_ids=queries.column(EXAMPLE_ID).to_pylist(),
             targets=targets,
             places=places,
             scores=decoded[:, half:],
-            grades=facts[0],
-            ideal=facts[1],
-            num_relevant=facts[2],
+            judged=judged,
             names=names,
             groups=groups_of(queries, roles),
         )
-
-
-Facts = tuple[list[list[float]], list[list[float]], list[int]]
 
 
 def _fits(reason: str, fit: float) -> Decision[bool]:
@@ -266,21 +260,24 @@ def _places_of(names: Any, places: Mapping[str, int]) -> Int[np.ndarray, " n"]:
     return np.array([places[name] for name in names if name in places], dtype=np.int64)
 
 
-def _judged_by_name(relevance: Sequence[Mapping[str, float]], names: Sequence[str], places: Int[np.ndarray, "N R"]) -> Facts:
+def _judged_by_name(
+    relevance: Sequence[Mapping[str, float]], names: Sequence[str], places: Int[np.ndarray, "N R"]
+) -> Judgements:
     """Grades of what is ranked, the best there are, and how many: by the ids of the relevant documents."""
     grades = [[wanted.get(names[place], 0.0) for place in row] for wanted, row in zip(relevance, places.tolist(), strict=True)]
     ideal = [sorted(wanted.values(), reverse=True)[:MOST_RANKED] for wanted in relevance]
-    return grades, ideal, [len(wanted) for wanted in relevance]
+    return Judgements(grades=grades, ideal=ideal, num_relevant=[len(wanted) for wanted in relevance])
 
 
-def _judged_by_label(targets: Sequence[str], labels: Sequence[Any], places: Int[np.ndarray, "N R"]) -> Facts:
+def _judged_by_label(targets: Sequence[str], labels: Sequence[Any], places: Int[np.ndarray, "N R"]) -> Judgements:
     """The same where texts of the same label are what is relevant."""
     known, codes = np.unique([str(label or "").strip() for label in labels], return_inverse=True)
     code_of = {label: code for code, label in enumerate(known.tolist())}
     own = np.array([code_of.get(target, -1) for target in targets])
     number = np.append(np.bincount(codes, minlength=len(known)), 0)[own]
     grades = (codes[places] == own[:, None]).astype(float)
-    return grades.tolist(), [[1.0] * min(int(count), MOST_RANKED) for count in number], [int(count) for count in number]
+    ideal = [[1.0] * min(int(count), MOST_RANKED) for count in number]
+    return Judgements(grades=grades.tolist(), ideal=ideal, num_relevant=[int(count) for count in number])
 
 
 TASK = TextRetrieval()

@@ -21,7 +21,7 @@ from luthier.evaluation.baselines import word_features
 from luthier.evaluation.nearest import unit_vectors
 from luthier.evaluation.predictions import refuse_repeated_ids, with_ids
 from luthier.evaluation.records import Predictions
-from luthier.models.settings import HeadSettings
+from luthier.models.settings import HeadSettings, NetworkKind
 from luthier.tasks.answers.label import groups_of
 from luthier.tasks.answers.number import NUMBER
 from luthier.tasks.companions import Scored
@@ -38,7 +38,6 @@ from luthier.tasks.protocol import (
     LossRecipe,
     LossSum,
     Modality,
-    NetworkKind,
     ProbeLoss,
     Sample,
     TaskState,
