@@ -15,8 +15,8 @@ from luthier.features.store import ActivationStore
 from luthier.models.backbone import ModelInputs
 from luthier.tasks.inputs import Inputs
 from luthier.tasks.packing import PackableInputs
-from luthier.tasks.word_inputs import IGNORED
 from luthier.tasks.protocol import Companions
+from luthier.tasks.word_inputs import IGNORED
 
 Decode = Callable[[Float[np.ndarray, "B ..."], Int[np.ndarray, " B"]], Float[np.ndarray, "B K"]]
 
