@@ -143,9 +143,8 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     general = [*found.source.decisions, device, precision, threads, *state.decisions, *found.decisions]
     decisions = _told(observer, [*general, *_seats_decision(seat)])
     loaded, shortened = _load(spec.model, found, backbone, task=task, device=device.value)
-    targets = task.targets(table, state, schema.roles, found.inputs)
-    _tell_unknown(task, table, units_of(found.inputs, parts["train"]), found.inputs, targets, observer=observer)
-    train = units_of(found.inputs, parts["train"])
+    targets, train = task.targets(table, state, schema.roles, found.inputs), units_of(found.inputs, parts["train"])
+    _tell_unknown(task, table, train, found.inputs, targets, observer=observer)
     last = [*shortened, *_head_decision(spec.model.head, loaded.width), *_balance_decision(spec, task, state, targets[train])]
     last += language_decisions(spec, task, loaded, found, train, known=task.known(targets[train]))
     _told(observer, last)
