@@ -14,7 +14,7 @@ TELLING: tuple[tuple[NetworkKind, frozenset[str]], ...] = (
     ("seq2seq-lm", frozenset({"t5", "mt5", "byt5", "bart", "mbart", "marian", "opus", "pegasus", "m2m100", "nllb"})),
     (
         "causal-lm",
-        frozenset({"gpt2", "gpt", "llama", "qwen", "qwen2", "qwen3", "mistral", "gemma", "phi", "smollm2"}),
+        frozenset({"gpt2", "distilgpt2", "gpt", "llama", "qwen", "qwen2", "qwen3", "mistral", "gemma", "phi", "smollm2"}),
     ),
 )
 
