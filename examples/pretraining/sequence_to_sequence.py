@@ -26,7 +26,6 @@ from luthier.data.load import load_source
 from luthier.data.settings import DataSettings
 
 PAD, END, UNKNOWN, GAP = "<pad>", "</s>", "<unk>", "<gap>"
-TOKENS_PER_BATCH = 700
 LEARNING_RATE = 2e-3
 HIDDEN_SHARE, SPAN = 0.3, 3  # of the tokens of a noisy text that is missing, and how many at once
 LONGEST = 48
@@ -73,13 +72,13 @@ def build_network(tokenizer: PreTrainedTokenizerFast, *, width: int, blocks: int
     return network
 
 
-def batches(lengths: np.ndarray, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """Rows of like length, about `TOKENS_PER_BATCH` tokens at a time, in random order."""
+def batches(lengths: np.ndarray, generator: np.random.Generator, *, tokens: int) -> Iterator[np.ndarray]:
+    """Rows of like length, about so many tokens at a time, in random order."""
     order = np.argsort(lengths + generator.uniform(0, 3, len(lengths)))
     sizes = np.maximum.accumulate(lengths[order] + 3)
     pieces, begin = [], 0
     for place in range(1, len(order) + 1):
-        if place == len(order) or (place - begin + 1) * sizes[place] > TOKENS_PER_BATCH:
+        if place == len(order) or (place - begin + 1) * sizes[place] > tokens:
             pieces.append(order[begin:place])
             begin = place
     yield from (pieces[place] for place in generator.permutation(len(pieces)))
@@ -124,6 +123,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=3_000)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--blocks", type=int, default=2)
+    parser.add_argument("--tokens", type=int, default=700, help="in a step")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -137,13 +137,15 @@ def main() -> None:
     lengths = np.array([len(one) + len(other) for one, other in zip(sources, targets, strict=True)])
     network = build_network(tokenizer, width=arguments.width, blocks=arguments.blocks).train()
     size = sum(parameter.numel() for parameter in network.parameters())
-    steps = max(1, round(arguments.epochs * sum(1 for _ in batches(lengths, np.random.default_rng(0)))))
+    steps = max(
+        1, round(arguments.epochs * sum(1 for _ in batches(lengths, np.random.default_rng(0), tokens=arguments.tokens)))
+    )
     print(f"{len(sources):,} pairs, {lengths.sum():,} tokens, {size:,} parameters, {steps:,} steps", flush=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.01, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.05)
     begin, losses, step = time.process_time(), [], 0
     while step < steps:
-        for rows in batches(lengths, generator):
+        for rows in batches(lengths, generator, tokens=arguments.tokens):
             one, other = [sources[row] for row in rows], [targets[row] for row in rows]
             if generator.random() < arguments.noise:
                 other = one if step % 2 else other

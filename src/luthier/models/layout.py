@@ -171,7 +171,7 @@ def _parts_of(model: nn.Module, path: str) -> tuple[tuple[str, ...], tuple[str, 
     A dropout stands with neither: T5 uses one before its first block and after its last; it stays off while one is frozen.
     """
     part = model.get_submodule(path)
-    blocks = _longest_list(part)
+    blocks = _longest_list(part, least=1)  # it is known to hold blocks, be it one
     stem, tail = _around(part, blocks)
 
     def named(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -180,10 +180,10 @@ def _parts_of(model: nn.Module, path: str) -> tuple[tuple[str, ...], tuple[str, 
     return named(stem), named(blocks), named(tail)
 
 
-def _longest_list(model: nn.Module) -> tuple[str, ...]:
+def _longest_list(model: nn.Module, *, least: int = 2) -> tuple[str, ...]:
     best: tuple[int, tuple[str, ...]] = (0, ())
     for name, module in model.named_modules():
-        if not isinstance(module, nn.ModuleList | nn.Sequential) or len(module) < 2:
+        if not isinstance(module, nn.ModuleList | nn.Sequential) or len(module) < least:
             continue
         if len({type(item) for item in module}) != 1:
             continue

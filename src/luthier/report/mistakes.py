@@ -11,6 +11,7 @@ from luthier.evaluation.records import Predictions
 from luthier.report.marked import surest_wrong_rows
 from luthier.report.pointed import worst_answers, worst_slots
 from luthier.report.rankings import worst_likeness, worst_rankings
+from luthier.report.written import worst_and_best
 
 MOST_MISTAKES = 12
 MOST_LABELS = 14
@@ -58,8 +59,8 @@ class HeatMap:
 def read_mistakes(path: Path, *, most: int = MOST_MISTAKES) -> tuple[Mistake, ...]:
     """The worst answers of the tuned model.
 
-    Of labels the most confident wrong ones, of several labels those with most of them wrong, of numbers those farthest off; of
-    any other kind the wrong ones in the file's order.
+    Of labels the most confident wrong ones, of several labels those with most of them wrong, of numbers those farthest off, of
+    texts that were written the worst and a few of the best; of any other kind the wrong ones in the file's order.
     """
     if not path.is_file():
         return ()
@@ -77,6 +78,7 @@ def read_mistakes(path: Path, *, most: int = MOST_MISTAKES) -> tuple[Mistake, ..
         "slots": _pointed,
         "relevance": _compared,
         "similarity": _compared,
+        "text": _written,
     }
     worst = by_kind.get(tuned.answer_kind, _most_confident)
     return tuple(worst(tuned, most))
@@ -87,6 +89,20 @@ def _compared(tuned: Predictions, most: int) -> list[Mistake]:
     return [
         Mistake(example_id=name, target=target, prediction=prediction, confidence=None, target_confidence=None, note=note)
         for name, target, prediction, note in worst(tuned, most)
+    ]
+
+
+def _written(tuned: Predictions, most: int) -> list[Mistake]:
+    """Texts from the worst to the best, beside the first that is right."""
+    rows = tuned.table.to_pylist()
+    return [
+        Mistake(
+            example_id=str(rows[place]["example_id"]),
+            target=str(rows[place]["target"]),
+            prediction=str(rows[place]["prediction"]),
+            note=note,
+        )
+        for place, note in worst_and_best(tuned, most)
     ]
 
 

@@ -73,6 +73,11 @@ WORST |= {
         "Pairs that stand farthest from the place in the order of all pairs that their score gives them.",
     ),
 }
+WORST["text"] = (
+    "Texts it wrote",
+    "The worst on the test part, then some of the best, by the groups of characters that they share with the nearest right "
+    "text (chrF). The right text shown is the first of the texts that are accepted.",
+)
 COUNTED = {"answer": "All questions", "slots": "All pieces together", "relevance": "All queries"}
 OTHER_WORST = ("Wrong answers", "Some of the answers that differ from what was expected, in the order of the test part.")
 
