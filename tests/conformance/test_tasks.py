@@ -83,6 +83,10 @@ class TestImageRegression(NumberConformance):
     name = "image-regression"
 
 
+class TestAudioRegression(NumberConformance):
+    name = "audio-regression"
+
+
 class TestTokenClassification(TaskConformance):
     name = "token-classification"
     values = (

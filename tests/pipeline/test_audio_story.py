@@ -138,6 +138,20 @@ def test_every_family_goes_the_same_way(family: str, sounds: Path, tmp_path: Pat
     assert set(luthier.load_model(run.folder).predict(files)) <= set(PITCHES)
 
 
+def test_recordings_are_answered_with_numbers(sounds: Path, audio_model: Path, tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        files = sorted((sounds / part).glob("*/*.wav"))
+        rows = [f"{path},{PITCHES[path.parent.name] + number / 10}" for number, path in enumerate(files)]
+        (tmp_path / f"{part}.csv").write_text("\n".join(["file,pitch", *rows]) + "\n", encoding="utf-8")
+    run = luthier.tune(tmp_path, target="pitch", model=str(audio_model), out=str(tmp_path / "run"), method="full", **SETTINGS)
+    assert run.metrics.task == "audio-regression"
+    assert run.metrics.test["tuned"]["mae"].value < run.metrics.test["majority"]["mae"].value
+    low, high = luthier.load_model(run.folder).predict(
+        [str(next(sounds.glob(f"test/{pitch}/*.wav"))) for pitch in ("low", "high")]
+    )
+    assert low < high
+
+
 def test_a_network_of_ones_own_brings_its_preprocessing(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(EXAMPLES)
     from sound_networks.frames import frame_backbone

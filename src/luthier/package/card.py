@@ -23,21 +23,15 @@ MOST_WEAK_CLASSES = 3
 METHODS_WITH_ADAPTER = ("lora", "dora", "ia3")
 ADAPTER = """ The adapter it was tuned with is merged into these weights; alone, as peft reads it, it is
 in `adapter/`: `peft.PeftModel.from_pretrained(pretrained_model, "path/to/this/folder/adapter")`."""
-# The hub's names, where they are others; it has none for numbers.
+# The hub's names, where they are others and do not follow from the kind of answer.
 HUB_TASKS = {
-    "text-pair-classification": "text-classification",
-    "text-multi-label": "text-classification",
-    "text-pair-multi-label": "text-classification",
-    "image-multi-label": "image-classification",
     "span-extraction": "token-classification",
-    "text-regression": None,
-    "text-pair-regression": None,
-    "image-regression": None,
     "token-tagging": "token-classification",
-    "table-classification": "tabular-classification",
-    "table-regression": "tabular-regression",
-    "table-as-text-classification": "tabular-classification",
-    "table-as-text-regression": "tabular-regression",
+    "speech-recognition": "automatic-speech-recognition",
+    "speech-to-text": "automatic-speech-recognition",
+    "sequence-to-sequence": None,
+    "chat": "text-generation",
+    "instruction": "text-generation",
 }
 SOURCE = {"text": "new.csv", "image": "photos/", "audio": "recordings/", "table": "new.csv"}
 INPUTS = {"text": "texts", "image": "images", "audio": "recordings", "table": "rows of a table"}
@@ -77,11 +71,24 @@ def _front_matter(metrics: Metrics, description: ModelDescription) -> str:
     facts = {
         "base_model": None if base.get("origin") else base.get("hub_id") or base.get("name"),
         "license": str(base["licence"]).lower() if base.get("licence") else None,
-        "pipeline_tag": HUB_TASKS.get(metrics.task, metrics.task),
+        "pipeline_tag": _hub_task(metrics.task, description.modality, metrics.answer_kind),
         "library_name": "luthier",
     }
     lines = [f"{key}: {write_scalar(value)}" for key, value in facts.items() if value]
     return "\n".join(["---", *lines, "---"])
+
+
+def _hub_task(task: str, modality: str, answer_kind: str) -> str | None:
+    """What the hub calls a task; it has no word for numbers that are told of texts, pictures or sounds.
+
+    Example:
+        >>> _hub_task("audio-multi-label", "audio", "labels"), _hub_task("text-regression", "text", "number")
+        ('audio-classification', None)
+    """
+    field = {"table": "tabular"}.get(modality, modality)
+    if answer_kind == "number":
+        return "tabular-regression" if modality == "table" else None
+    return f"{field}-classification" if answer_kind in ("label", "labels") else HUB_TASKS.get(task, task)
 
 
 def _summary(metrics: Metrics, description: ModelDescription, *, data: Mapping[str, Any], method: str) -> str:
