@@ -3,7 +3,7 @@
 from luthier.errors import LuthierError, SpecError, raise_together
 from luthier.models.settings import HeadSettings, TableSettings, refuse_idle_generation, refuse_idle_head
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import Contrastive, Task, has_own_head, searches_beams
+from luthier.tasks.protocol import Contrastive, Task, has_own_head
 from luthier.training.balance import refuse_double_balance
 
 
@@ -68,7 +68,7 @@ def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
     from luthier.training.mixing.mixture import MixingSettings
 
     training = spec.training
-    refuse_idle_generation(spec.generation, generates=task.generate is not None, task=task.name, searches=searches_beams(task))
+    refuse_idle_generation(spec.generation, generates=task.generate is not None, task=task.name)
     refuse_unfit_mixing(MixingSettings(mixup=training.mixup, cutmix=training.cutmix), task.modality)
     pooling = spec.model.head.pooling
     problems = _table_problems(spec, task)
