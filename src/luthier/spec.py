@@ -68,7 +68,7 @@ class TuneSpec(Settings):
     """
 
     schema_version: Literal[1] = Field(1, description="Version of this file's format")
-    sources: tuple[str, ...] = Field((), description="Files and folders with the data")
+    sources: tuple[str, ...] = Field((), description="Files and folders with the data; a.csv:2 b.csv:1 mixes by weight")
     task: str = Field("auto", description="Kind of problem, such as text-classification (auto: judged from the columns)")
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()

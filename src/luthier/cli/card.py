@@ -13,6 +13,7 @@ from rich.text import Text
 
 from luthier.cli.terminal import printable
 from luthier.core.names import count_of
+from luthier.evaluation.by_source import describe_sources
 from luthier.evaluation.display import (
     format_difference,
     format_p,
@@ -48,7 +49,8 @@ def evidence_card(metrics: Metrics, *, width: int = 100) -> RenderableType:
     parts += [Text(), *(Padding(Text(line, style="dim"), (0, 0, 0, 2)) for line in _notes(metrics))]
     said = str(metrics.alarms.get("sentence", ""))
     alarms: list[RenderableType] = [Text(), Padding(Text(printable(said)), (0, 0, 0, 2))] if said else []
-    return Group(*parts, Text(), verdict_lines(metrics), *alarms)
+    sources: list[RenderableType] = [Padding(Text(printable(line)), (0, 0, 0, 2)) for line in describe_sources(metrics)]
+    return Group(*parts, Text(), verdict_lines(metrics), *([Text(), *sources] if sources else []), *alarms)
 
 
 def verdict_lines(metrics: Metrics) -> Table:

@@ -12,10 +12,12 @@ def epoch_batches(
     batch_size: int,
     generator: np.random.Generator,
     balance: Int[np.ndarray, " N"] | None = None,
+    drawn: Int[np.ndarray, " N"] | None = None,
 ) -> list[Int[np.ndarray, " B"]]:
     """All rows once, in random order, in batches of similar length.
 
-    With `balance`, the class of each row, as many rows are drawn, but of every class alike: see `draw_balanced`.
+    With `balance`, the class of each row, as many rows are drawn, but of every class alike: see `draw_balanced`. With `drawn`
+    it is these rows, and not each once.
 
     The shuffled rows are cut into pools of `POOL_BATCHES` batches; each pool is sorted by length and cut into batches, and
     the batches are shuffled. Padding shrinks to a few per cent while batches stay random.
@@ -25,7 +27,8 @@ def epoch_batches(
         >>> sorted(np.concatenate(batches).tolist()), sorted(len(batch) for batch in batches)
         ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [2, 4, 4])
     """
-    drawn = np.arange(len(lengths)) if balance is None else draw_balanced(balance, generator)
+    if drawn is None:
+        drawn = np.arange(len(lengths)) if balance is None else draw_balanced(balance, generator)
     order = generator.permutation(drawn)
     batches = []
     for start in range(0, len(order), batch_size * POOL_BATCHES):

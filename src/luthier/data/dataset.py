@@ -12,6 +12,8 @@ from luthier.data.schema import Schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from luthier.data.mixture import Mixture
+
 EXAMPLE_ID = "example_id"
 PARTS = ("train", "validation", "test")
 
@@ -29,6 +31,7 @@ class Dataset:
         schema: Kinds of the columns, and which column plays which role.
         parts: Row numbers by part name: either `{"all": ...}` (not split yet) or some of train, validation, test.
         files: The source's files, in reading order.
+        mixture: Where several sources are mixed: which, and their weights.
         in_order: Whether rows stand in order of time as they are (where a column says when they were, it plays `time`).
         corpus: Rows that belong to no part: nobody is asked about them, and answers are found among them (documents).
     """
@@ -39,6 +42,7 @@ class Dataset:
     parts: Mapping[str, Rows]
     files: tuple[str, ...] = field(default=())
     in_order: bool = False
+    mixture: "Mixture | None" = None
 
     @property
     def has_time(self) -> bool:

@@ -12,6 +12,7 @@ from luthier.core.records import from_plain
 from luthier.core.storage import read_json
 from luthier.errors import DataError
 from luthier.evaluation.bootstrap import Resampled, resample
+from luthier.evaluation.by_source import scores_by_source
 from luthier.evaluation.calibration import best_temperature, calibration_error, confidences, error_grew, reliability_curve
 from luthier.evaluation.card_text import render_text
 from luthier.evaluation.compare import comparison_of, holm, paired_test
@@ -40,6 +41,7 @@ class RunFacts:
         validation_predictions: Of the tuned model; gives the temperature that would calibrate it best.
         retained: By model and measure: scores on what the model could do before.
         importance: Of a model of tables: what each column matters.
+        sources: Of each test example of the tuned model, where several sources are mixed; empty for those of none.
         changes: What else tuning may have made worse (retained scores, slices), with limits, for the verdict.
     """
 
@@ -52,6 +54,7 @@ class RunFacts:
     validation_predictions: Predictions | None = None
     retained: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     importance: Mapping[str, float] = field(default_factory=dict)
+    sources: Sequence[str] = ()
     changes: Sequence[Change] = ()
     steers_by: str = ""
 
@@ -124,6 +127,7 @@ def build_card(
             bootstrap_samples=settings.bootstrap_samples,
             num_units=resampled["tuned"][measures[0]].num_units,
             importance=facts.importance,
+            by_source=scores_by_source(models, facts.sources, chosen[0], settings=settings, seed=seed),
             alarms=_alarms(tuned, facts.validation_predictions, settings, seed),
         )
     )

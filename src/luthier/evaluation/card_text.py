@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 
 from luthier.core.names import count_of
+from luthier.evaluation.by_source import describe_sources
 from luthier.evaluation.display import (
     format_difference,
     format_p,
@@ -43,8 +44,15 @@ class Column:
 
 def render_text(metrics: Metrics) -> str:
     """The card of a run: what `metrics.json` holds, for reading."""
-    blocks = [_heading(metrics), "", *_table(metrics), "", *_notes(metrics), "", *_verdict(metrics), *_alarms(metrics)]
+    blocks = [_heading(metrics), "", *_table(metrics), "", *_notes(metrics), "", *_verdict(metrics)]
+    blocks += [*_sources(metrics), *_alarms(metrics)]
     return "\n".join(line.rstrip() for line in blocks)
+
+
+def _sources(metrics: Metrics) -> list[str]:
+    """Scores by source, where several are mixed."""
+    lines = [line for said in describe_sources(metrics) for line in _wrapped(said, hanging="  ")]
+    return ["", f"BY SOURCE · {measure_title(metrics.primary_measure)}", *lines] if lines else []
 
 
 def _alarms(metrics: Metrics) -> list[str]:

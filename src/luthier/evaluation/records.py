@@ -118,6 +118,21 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceScores:
+    """Scores on the test examples of one source, where several are mixed.
+
+    Attributes:
+        source: Its name.
+        n: How many test examples are of it.
+        scores: By model: the primary measure.
+    """
+
+    source: str
+    n: int
+    scores: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metrics:
     """Everything `metrics.json` says.
 
@@ -134,6 +149,7 @@ class Metrics:
         details: Of the tuned model, by the kind of answer: for numbers the errors and a sample of points.
         confidence, bootstrap_samples: What stands behind the intervals.
         importance: Of a model of tables: column -> what the primary measure loses on validation when the column is shuffled.
+        by_source: Where several sources are mixed: the primary measure on the examples of each.
         alarms: Where costs were given: the threshold and what it costs (`costs.Alarms`), and `sentence`, which says it.
     """
 
@@ -163,5 +179,6 @@ class Metrics:
     bootstrap_samples: int = 0
     num_units: int = 0
     importance: Mapping[str, float] = field(default_factory=dict)
+    by_source: Sequence[SourceScores] = ()
     alarms: Mapping[str, object] = field(default_factory=dict)
     schema_version: int = 1

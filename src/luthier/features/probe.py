@@ -87,6 +87,7 @@ def fit_probe(
     loss: ProbeLoss = "cross-entropy",
     penalties: Sequence[float] = PENALTIES,
     class_weights: Float[np.ndarray, " C"] | None = None,
+    row_weights: Float[np.ndarray, " N"] | None = None,
 ) -> Probe:
     """Fit one probe for each penalty, from the strongest to the weakest, each from the last; choose the best on validation.
 
@@ -101,6 +102,7 @@ def fit_probe(
         loss: What is lowered: `cross-entropy`, `binary` (of each output against 0 or 1), or `squared`; a mean over rows.
         normalize: Scale features to length one first.
         class_weights: Of each label, in the loss that is lowered and in the one that chooses; None: all weigh 1.
+        row_weights: Of each row of train, in the loss that is lowered; None: all weigh 1.
 
     Example:
         >>> points = np.array([[0.0, 1.0], [1.0, 0.0]] * 4)
@@ -117,11 +119,14 @@ def fit_probe(
     weights = torch.zeros(num_outputs, features.shape[1] + 1)
     balance = None if class_weights is None else torch.from_numpy(class_weights.astype(np.float32))
     mean_loss = _mean_loss(loss, balance)
+    lowered = mean_loss
+    if row_weights is not None:
+        lowered = _weighted_loss(loss, balance, torch.from_numpy(row_weights.astype(np.float32)))
     fitted: dict[float, Tensor] = {}
     tried = {}
     strong = START_PENALTY / num_outputs if loss == "cross-entropy" else START_PENALTIES[loss]
     for penalty in sorted({strong, *penalties}, reverse=True):
-        fitted[penalty] = weights = _minimise(weights, features, targets, penalty, mean_loss)
+        fitted[penalty] = weights = _minimise(weights, features, targets, penalty, lowered)
         if penalty in penalties:
             logits = others @ weights[:, :-1].T + weights[:, -1]
             tried[penalty] = float(mean_loss(logits, other_targets))
@@ -152,6 +157,23 @@ def _mean_loss(loss: ProbeLoss, balance: Tensor | None) -> MeanLoss:
             functional.binary_cross_entropy_with_logits(outputs, targets, reduction="sum") / max(1, len(targets))
         )
     return lambda outputs, targets: functional.mse_loss(outputs, targets, reduction="sum") / max(1, len(targets))
+
+
+def _weighted_loss(loss: ProbeLoss, balance: Tensor | None, rows: Tensor) -> MeanLoss:
+    """(outputs, targets) of all rows of train -> their mean by weight."""
+
+    def weighted(outputs: Tensor, targets: Tensor) -> Tensor:
+        if loss == "cross-entropy":
+            losses = functional.cross_entropy(outputs, targets, weight=balance, reduction="none")
+            weights = rows if balance is None else rows * balance[targets]
+            return (losses * rows).sum() / weights.sum()
+        if loss == "binary":
+            losses = functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none").flatten(1).sum(1)
+        else:
+            losses = functional.mse_loss(outputs, targets, reduction="none").flatten(1).sum(1)
+        return (losses * rows).sum() / rows.sum()
+
+    return weighted
 
 
 def _minimise(start: Tensor, features: Tensor, targets: Tensor, penalty: float, mean_loss: MeanLoss) -> Tensor:

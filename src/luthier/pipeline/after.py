@@ -9,6 +9,7 @@ from luthier.core.progress import Observer
 from luthier.core.seat import taken_seat
 from luthier.core.storage import write_json
 from luthier.data.infer import FLAGGED
+from luthier.data.mixture import named_sources
 from luthier.evaluation.card import EvidenceCard, RunFacts, build_card
 from luthier.evaluation.display import format_score, measure_title
 from luthier.evaluation.predictions import write_predictions
@@ -149,8 +150,16 @@ def _card(
         steers_by=task.steers_by,
         validation_predictions=winner.predictions,
         importance=importance,
+        sources=_sources(chosen),
     )
     return build_card(test, facts, measures=task.measures, settings=spec.evaluation, seed=spec.training.seed)
+
+
+def _sources(chosen: Chosen) -> Sequence[str]:
+    """The source of each test row, where several are mixed."""
+    if chosen.mixture is None:
+        return ()
+    return named_sources(chosen.mixture, chosen.mixture.source_of(chosen.table.take(chosen.parts["test"])))
 
 
 def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> TuneSpec:

@@ -134,6 +134,7 @@ def measure_probe(spec: TuneSpec, chosen: Chosen, features: Features) -> Probe:
         loss=task.probe,
         normalize=True,
         class_weights=probe_weights(spec.training, chosen),
+        row_weights=mixed.row_weights if (mixed := chosen.mixed(train)) else None,
         penalties=PENALTIES if spec.training.probe_penalty is None else (spec.training.probe_penalty,),
     )
 

@@ -17,6 +17,7 @@ from luthier.core.process import NO_COST, Cost
 from luthier.core.progress import Observer
 from luthier.core.seat import Seat, taken_seat
 from luthier.data.dataset import EXAMPLE_ID, PARTS, Dataset
+from luthier.data.mixture import MixedRows, Mixture
 from luthier.data.targets import missing_targets
 from luthier.errors import DataError, ModelError, SpecError, raise_together
 from luthier.evaluation.costs import refuse_unfit_costs
@@ -71,6 +72,7 @@ class Chosen:
         is_packed: Whether texts share rows of batches in training.
         made_cost: Of making the pre-trained network, where it is made in the run.
         weights_key: What features computed by this backbone are found again by.
+        mixture: Where several sources are mixed: which, and their weights.
     """
 
     task: Task
@@ -92,6 +94,7 @@ class Chosen:
     made_cost: Cost = NO_COST
     corpus: Int[np.ndarray, " c"] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     roles: Mapping[str, str] = field(default_factory=dict)
+    mixture: Mixture | None = None
 
     @cached_property
     def companions(self) -> Companions | None:
@@ -103,6 +106,12 @@ class Chosen:
     def scored_units(self, part: str) -> Int[np.ndarray, " u"]:
         """What the answers to a part are made of: its units, and those of the corpus behind them."""
         return np.concatenate([self.units(part), units_of(self.inputs, self.corpus)])
+
+    def mixed(self, units: Int[np.ndarray, " u"]) -> MixedRows | None:
+        """The sources of some units, where several are mixed."""
+        if self.mixture is None:
+            return None
+        return MixedRows(mixture=self.mixture, source_of=self.mixture.source_of(self.table)[self.inputs.row_of[units]])
 
     def units(self, part: str) -> Int[np.ndarray, " u"]:
         """The encoded inputs of a part, row by row."""
@@ -147,7 +156,6 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     _tell_unknown(task, table, train, found.inputs, targets, observer=observer)
     last = [*shortened, *_head_decision(spec.model.head, loaded.width), *_balance_decision(spec, task, state, targets[train])]
     last += language_decisions(spec, task, loaded, found, train, known=task.known(targets[train]))
-    _told(observer, last)
     return Chosen(
         task=task,
         source=found.source,
@@ -163,11 +171,12 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         precision=precision.value,
         threads=threads.value,
         weights_key=_weights_key(found.source, backbone, shortened),
-        decisions=[*decisions, *last],
+        decisions=[*decisions, *_told(observer, last)],
         is_packed=any(made.name == PACKING and made.value for made in last),
         made_cost=found.cost,
         corpus=corpus,
         roles=schema.roles,
+        mixture=prepared.dataset.mixture,
     )
 
 

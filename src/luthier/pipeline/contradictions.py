@@ -1,5 +1,6 @@
 """What a spec says that cannot both be meant, or would change nothing: told before anything is read."""
 
+from luthier.data.load.weights import split_weight
 from luthier.errors import LuthierError, SpecError, raise_together
 from luthier.models.settings import HeadSettings, TableSettings, refuse_idle_generation, refuse_idle_head
 from luthier.spec import TuneSpec
@@ -15,6 +16,12 @@ def refuse_contradictions(spec: TuneSpec) -> None:
     """
     refuse_idle_head(spec.model.head)
     refuse_double_balance(spec.training)
+    weights = [source for source in spec.sources if split_weight(source)[1] is not None]
+    if weights and spec.training.sampling == "balanced":
+        raise SpecError(
+            f"Weights of sources and balanced sampling both say how rows are drawn ({', '.join(weights)}).",
+            remedy="--class-weights balanced, which weighs classes in the loss",
+        )
     if spec.data.in_order and spec.data.time is not None:
         raise SpecError(
             f"--in-order takes the rows as they stand, and --time {spec.data.time} puts them in order.",

@@ -75,6 +75,7 @@ def load(spec: TuneSpec, *, require_target: bool = True) -> Loaded:
         files=source.files,
         in_order=spec.data.in_order,
         corpus=source.corpus,
+        mixture=source.mixture,
     )
     if spec.data.label_delimiter is not None:
         dataset = with_label_lists(dataset, spec.data.label_delimiter)
@@ -168,13 +169,15 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
         evidence={"method": made.method, "seed": made.seed},
         override="" if made.method == "given" else "--split 80/10/10",
     )
-    observer.decided(decision)
+    parted = [decision, *_mixture_decision(cleaned.dataset, made.parts["train"])]
+    for told in parted:
+        observer.decided(told)
     whole = cleaned.dataset.with_parts(made.parts)
     return Prepared(
         dataset=task.arrange(whole) if isinstance(task, Searching) else whole,
         task=task,
         split=made,
-        decisions=[*understood, *features, decision],
+        decisions=[*understood, *features, *parted],
         findings=[*findings, *made.findings],
         removals=cleaned.removals,
         root=loaded.root,
@@ -188,6 +191,22 @@ def _choose(dataset: Dataset, spec: TuneSpec) -> tuple[Task, Decision[str]]:
     if spec.task == "auto" and names_input and not spec.data.features:
         schema = replace(schema, features=())
     return choose_task(schema, name=spec.task, network=network_kind_of(spec.model.name))
+
+
+def _mixture_decision(dataset: Dataset, train: np.ndarray) -> list[Decision[Any]]:
+    """What mixing sources means for train; nothing where there is one source."""
+    mixture = dataset.mixture
+    if mixture is None:
+        return []
+    source_of = mixture.source_of(dataset.table.take(train))
+    places, counts = np.unique(source_of, return_counts=True)
+    names = [mixture.names[place] for place in places]
+    shares = dict(zip(names, mixture.shares(source_of).round(4).tolist(), strict=True))
+    rows = dict(zip(names, counts.tolist(), strict=True))
+    told = ", ".join(f"{name} {shares[name]:.0%} of the draws, {rows[name] / len(source_of):.0%} of the rows" for name in names)
+    reason = f"as asked: {told}; rows are scored as they are"
+    override = "FILE:WEIGHT for each source"
+    return [Decision(name="mixture", value=shares, reason=reason, evidence={"rows": rows}, override=override)]
 
 
 def _as_read(dataset: Dataset, task: Task | None) -> Dataset:

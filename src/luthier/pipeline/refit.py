@@ -73,6 +73,7 @@ def _refit_probe(chosen: Chosen, before: Before, units: Int[np.ndarray, " u"]) -
         normalize=before.probe.normalize,
         penalties=(before.probe.penalty,),
         class_weights=before.probe.class_weights,
+        row_weights=mixed.row_weights if (mixed := chosen.mixed(units)) else None,
     )
 
 

@@ -367,6 +367,7 @@ def training_rows(
         device=chosen.device,
         names=chosen.table.column(EXAMPLE_ID).take(chosen.inputs.row_of),
         is_packed=is_packed,
+        mixed=chosen.mixed(units),
     )
 
 

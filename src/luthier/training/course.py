@@ -173,6 +173,7 @@ class Course:
                 batch_size=self.settings.batch_size,
                 generator=generator,
                 balance=self.rows.targets if self.settings.sampling == "balanced" else None,
+                drawn=self.rows.mixed.draw(generator) if self.rows.mixed else None,
             )
             yield from batches[done:]
             epoch, done = epoch + 1, 0

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from luthier.data.mixture import MixedRows
 from luthier.features.passes import to_device
 from luthier.features.store import ActivationStore
 from luthier.models.backbone import ModelInputs
@@ -46,6 +47,7 @@ class TrainingRows:
         is_packed: Whether several units share a row of a batch, each as if it stood alone: for inputs that can be packed, and
             losses that are sums over places.
         companions: For a loss over a whole batch: who comes into it beside the rows drawn, which are their anchors.
+        mixed: The sources of the part's units, where several are mixed: epochs draw by their weights.
     """
 
     inputs: Inputs
@@ -58,6 +60,7 @@ class TrainingRows:
     names: Sequence[object] = ()
     is_packed: bool = False
     companions: Companions | None = None
+    mixed: MixedRows | None = None
 
     def names_of(self, places: Int[np.ndarray, " B"]) -> list[str]:
         """What to call some of the part's rows."""

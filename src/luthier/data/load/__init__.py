@@ -11,6 +11,7 @@ from luthier.core.family import Family
 from luthier.data.load.files import unreadable
 from luthier.data.load.layout import Layout, resolve_layout
 from luthier.data.load.media import list_media
+from luthier.data.load.mixed import as_mixture
 from luthier.data.load.source import ROW_FAULT, Source
 from luthier.data.load.stream import stream_table
 from luthier.data.settings import DataSettings
@@ -32,7 +33,8 @@ def load_source(sources: Sequence[str | Path], settings: DataSettings) -> Source
     """Read a table or a folder of pictures or recordings, with the parts it comes in.
 
     Args:
-        sources: One file or folder; or several files named like parts; or none, if `settings` names the parts.
+        sources: One file or folder; several files named like parts; several to be mixed, each with its weight (`a.csv:2`); or
+            none, if `settings` names the parts.
         settings: Parts, delimiter, and what becomes of bad rows.
 
     Raises:
@@ -41,6 +43,7 @@ def load_source(sources: Sequence[str | Path], settings: DataSettings) -> Source
     """
     try:
         layout = resolve_layout(sources, settings)
-        return SOURCE_KINDS[layout.kind](layout, settings)
+        source = SOURCE_KINDS[layout.kind](layout, settings)
+        return as_mixture(source, layout) if layout.mixed else source
     except OSError as error:
         raise unreadable(str(error.filename or "The source"), error) from error

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os.path import commonpath
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from luthier.data.load.files import check_table_file, is_table_file, missing, ta
 from luthier.data.load.media import class_folders, has_media, is_hidden, media_in
 from luthier.data.load.retrieval_files import CORPUS, JUDGEMENTS, QUERIES, is_retrieval, judgement_files
 from luthier.data.load.source import SourceKind
+from luthier.data.load.weights import refuse_unfit_weights, split_weight
 from luthier.data.settings import DataSettings
 from luthier.errors import DataError, LuthierError, SpecError, raise_together
 
@@ -38,6 +39,7 @@ class Layout:
         parts: Part -> files, or, for pictures and recordings, one folder of class folders. `all` if it is not split yet.
         decisions: Why.
         ignored: What was left out.
+        mixed: Sources that are mixed, with their weights; none where there is one source.
     """
 
     kind: SourceKind
@@ -46,6 +48,7 @@ class Layout:
     parts: Mapping[str, Sequence[Path]]
     decisions: tuple[Decision[Any], ...] = ()
     ignored: tuple[Path, ...] = field(default=())
+    mixed: tuple[tuple[Path, float], ...] = field(default=())
 
 
 def part_named(name: str) -> str | None:
@@ -79,7 +82,8 @@ def resolve_layout(sources: Sequence[str | Path], settings: DataSettings) -> Lay
     """Decide what is read, and as what.
 
     Args:
-        sources: A file or a folder; or several files that are named like parts.
+        sources: A file or a folder; several files that are named like parts; or several that are to be mixed, each with its
+            weight: `a.csv:2`.
         settings: `train`, `validation` and `test`, where they are given.
 
     Raises:
@@ -87,8 +91,9 @@ def resolve_layout(sources: Sequence[str | Path], settings: DataSettings) -> Lay
         SpecError: sources and parts that contradict each other.
     """
     given = {part: Path(path) for part in PARTS if (path := getattr(settings, part))}
+    if any(weight is not None for _, weight in map(split_weight, sources)):
+        return _from_weights([split_weight(source) for source in sources], given)
     paths = [Path(source) for source in sources]
-    _refuse_weights(paths)
     if given:
         return _from_flags(paths, given)
     if not paths:
@@ -102,15 +107,32 @@ def resolve_layout(sources: Sequence[str | Path], settings: DataSettings) -> Lay
     return Layout(kind="table", name=_short_name(path), root=path.parent, parts={"all": [path]})
 
 
-def _refuse_weights(paths: Sequence[Path]) -> None:
-    errors = [
-        SpecError(
-            f"'{path}' names a weight; mixing sources by weight is not possible yet.", remedy=str(path).rpartition(":")[0]
+def _from_weights(weighted: list[tuple[Path, float | None]], given: dict[str, Path]) -> Layout:
+    """Sources that are to be mixed; `--test` and `--validation` may stand beside them."""
+    refuse_unfit_weights(weighted, given)
+    paths = [path for path, _ in weighted]
+    raise_together([error for path in paths if (error := _check_part(path) if path.exists() else missing(path))])
+    inner = [_from_folder(path) if path.is_dir() else None for path in paths]
+    in_parts = [path for path, layout in zip(paths, inner, strict=True) if layout is not None and set(layout.parts) != {"all"}]
+    if in_parts:
+        raise SpecError(
+            f"{in_parts[0]} comes in parts; only what trains is mixed.",
+            remedy=f"name its training file with the weight, and its test part beside it: --test {in_parts[0]}/...",
         )
-        for path in paths
-        if re.search(r":\d*\.?\d+$", str(path)) and not path.exists()
-    ]
-    raise_together(errors)
+    kinds = {"table" if layout is None else layout.kind for layout in inner}
+    if len(kinds) > 1:
+        raise DataError(f"The sources are of several kinds ({', '.join(sorted(kinds))}).", remedy="mix sources of one kind")
+    raise_together([error for path in given.values() if (error := _check_part(path))])
+    kind: SourceKind = kinds.pop()
+    mixed = [[path] if layout is None else list(layout.parts["all"]) for path, layout in zip(paths, inner, strict=True)]
+    parts = {name: _tables_in(path) if kind == "table" else [path] for name, path in given.items()}
+    files = {"train": [file for group in mixed for file in group], **parts}
+    weights = [1.0 if weight is None else weight for _, weight in weighted]
+    root = _common_root([file for group in files.values() for file in group])
+    shown = " : ".join(f"{path.name} {weight:g}" for path, weight in zip(paths, weights, strict=True))
+    layout = _split_layout(kind, root, files=files, reason=f"you mix sources by weight ({shown})")
+    entries = [(group[0], weight) for group, weight in zip(mixed, weights, strict=True)]
+    return replace(layout, name="+".join(_short_name(path) for path in paths), mixed=tuple(entries))
 
 
 def _short_name(path: Path) -> str:
@@ -182,8 +204,9 @@ def _from_several(paths: list[Path]) -> Layout:
         return _from_flags([], {part: named[part] for part in PARTS if part in named})
     example = " ".join(f"--{part} {path}" for part, path in zip(("train", "test", "validation"), paths, strict=False))
     raise SpecError(
-        f"{count_of(len(paths), 'source')} are given, and their names do not say which part each is; they cannot be mixed yet.",
-        remedy=example,
+        f"{count_of(len(paths), 'source')} are given, and their names do not say which part each is, nor weights that they are "
+        "to be mixed.",
+        remedy=f"{example}; or {' '.join(f'{path}:1' for path in paths)}, to mix them",
     )
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Int
 from luthier.core.decision import Decision
 from luthier.data.dataset import EXAMPLE_ID, Rows
 from luthier.data.findings import Finding
+from luthier.data.mixture import Mixture
 from luthier.data.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Source:
         root: The folder that ids are relative to.
         roles: Role -> column, where the format itself says what its columns are.
         corpus: Rows that belong to no part: documents, among which answers are found.
+        mixture: Where several sources are mixed: which, and their weights.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Source:
     root: Path = field(default_factory=Path)
     roles: Mapping[str, str] = field(default_factory=dict)
     corpus: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    mixture: Mixture | None = None
     schema_version: int = 1
 
 

@@ -38,6 +38,7 @@ READERS: Family[Reader] = Family(
         **dict.fromkeys((*CONLL_SUFFIXES, ".txt"), "luthier.data.load.conll:read_conll"),
     },
 )
+DIFFERENT = "different_columns"
 _PROBED = 20
 
 
@@ -146,7 +147,7 @@ def _lacking(file: str, absent: list[str], *, table: "pa.Table") -> Finding:
     guesses = {name: folded.get(name.lower()) or nearest_name(name, table.column_names) for name in absent}
     alike = "".join(f" ('{guess}' is like '{name}')" for name, guess in guesses.items() if guess)
     return Finding(
-        check="different_columns",
+        check=DIFFERENT,
         severity="warning",
         problem=f"{file} lacks {', '.join(repr(name) for name in absent)}, which other files have{alike}; missing in its rows.",
         remedy="give all files the same header",

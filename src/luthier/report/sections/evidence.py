@@ -53,10 +53,12 @@ def build_evidence(run: RunRecords) -> Section:
         "meaning": wording.measure_meaning(measure),
         "rows": rows,
         "ticks": [(axis.place(tick), wording.score(measure, tick).replace(".0", "")) for tick in axis.ticks],
+        "models": [wording.model_name(name, metrics.described) for name in best_first],
         "absent": [(wording.model_name(name, metrics.described), reason) for name, reason in _in_order(metrics.absent)],
         "others": _other_measures(metrics, best_first),
         "tests": sorted({item.test for item in metrics.comparisons}),
         "retained": _retained(metrics),
+        "sources": _by_source(metrics, best_first),
         "alarms": str(metrics.alarms.get("sentence", "")),
     }
     return Section(title="The evidence", template="evidence.html", facts=facts)
@@ -113,6 +115,22 @@ def _other_measures(metrics: Metrics, models: list[str]) -> dict[str, Any]:
         for scores in [metrics.test[model]]
     ]
     return {"columns": [wording.measure_name(name) for name in measures], "rows": rows}
+
+
+def _by_source(metrics: Metrics, models: list[str]) -> list[tuple[str, int, list[tuple[str, str]]]]:
+    """Of each source: its name, how many test examples are of it, and what each model scores on them."""
+    measure = metrics.primary_measure
+    return [
+        (
+            item.source,
+            item.n,
+            [
+                (wording.score(measure, item.scores[model].value), wording.score_range(measure, item.scores[model]))
+                for model in models
+            ],
+        )
+        for item in metrics.by_source
+    ]
 
 
 def _retained(metrics: Metrics) -> list[tuple[str, str, str, str]]:
