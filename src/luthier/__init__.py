@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from luthier.api import check, load_model, load_openai_job, resume, search, tune
+    from luthier.api import adapt, check, load_model, load_openai_job, resume, search, tune
     from luthier.errors import (
         DataError,
         DivergedError,
@@ -38,6 +38,7 @@ _HOMES = {
     "Stopped": "luthier.errors",
     "TuneSpec": "luthier.spec",
     "UsageError": "luthier.errors",
+    "adapt": "luthier.api",
     "check": "luthier.api",
     "load_model": "luthier.api",
     "load_openai_job": "luthier.api",
@@ -59,6 +60,7 @@ __all__ = [
     "TuneSpec",
     "UsageError",
     "__version__",
+    "adapt",
     "check",
     "load_model",
     "load_openai_job",

@@ -58,6 +58,32 @@ def tune(
     return pipeline.tune(spec, observer=observer, backbone=backbone)
 
 
+def adapt(sources: Sources, *, observer: Observer | None = None, **settings: object) -> "Run":
+    """Train a pre-trained language model further on texts without labels, and measure what it has learnt and forgotten.
+
+    The task follows from the model: hidden words of a masked one, the next token of a causal one. What comes out is a plain
+    Hugging Face folder: `tune(..., model=run.model_path)` goes on from it with labels.
+
+    Args:
+        sources: A text file, a folder of them, or a table with a column of texts; or a whole spec.
+        observer: Is told what happens; nobody by default.
+        settings: The keys of the spec by their last word, as for `tune`; `model` is needed, `general` are texts that tell what
+            is forgotten.
+
+    Returns:
+        The run, as of `tune`.
+
+    Raises:
+        LuthierError: something is wrong with the settings, the texts or the model; each subclass says what.
+    """
+    from luthier import pipeline
+    from luthier.core.process import wait_without_spinning
+    from luthier.pipeline.adaptation import adaptation_of
+
+    wait_without_spinning()
+    return pipeline.tune(adaptation_of(_spec_from(sources, settings))[0], observer=observer)
+
+
 def resume(
     folder: str | Path,
     *,
@@ -231,5 +257,6 @@ _FAST = Parameter("fast", Parameter.KEYWORD_ONLY, default=False)
 _CLUSTER = Parameter("cluster", Parameter.KEYWORD_ONLY, default=None)
 _WORKERS = Parameter("workers", Parameter.KEYWORD_ONLY, default=None)
 tune.__signature__ = _signature(_OBSERVER, _BACKBONE, _CLUSTER, _WORKERS)  # type: ignore[attr-defined]
+adapt.__signature__ = _signature(_OBSERVER)  # type: ignore[attr-defined]
 search.__signature__ = _signature(_RESUME, _OBSERVER, _CLUSTER, _WORKERS, keys=(*search_keys(), *settable_keys()))  # type: ignore[attr-defined]
 check.__signature__ = _signature(_FAST, _OBSERVER)  # type: ignore[attr-defined]

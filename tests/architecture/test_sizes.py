@@ -14,11 +14,13 @@ MAX_CLASS_CHAIN = 2
 MIRROR_THE_SPEC: frozenset[str] = frozenset()
 # file:function -> what its further keywords are.
 FURTHER_KEYWORDS = {
+    "luthier/api.py:adapt": "the keys of the spec",
     "luthier/api.py:tune": "the keys of the spec",
     "luthier/api.py:search": "the keys of the spec",
     "luthier/api.py:check": "the keys of the spec",
     "luthier/spec.py:build_spec": "the keys of the spec",
     "luthier/models/generation.py:_Stopped.__call__": "what transformers tells those who end an answer",
+    "luthier/cli/adapt.py:run": "the keys of the spec",
     "luthier/cli/tune.py:run": "the keys of the spec",
     "luthier/cli/search.py:run": "the keys of the spec",
     "luthier/cli/check.py:run": "the keys of the spec",

@@ -253,6 +253,25 @@ class TestChat(TaskConformance):
         return make_dataset({"messages": cells}, roles=roles, kinds={"messages": Kind.MESSAGES})
 
 
+class TextConformance(TaskConformance):
+    """Tasks that tell the texts themselves: what is read is what is to be told."""
+
+    unknown = None
+
+    def example(self, folder: Path) -> Dataset:
+        return make_dataset({"text": TEXTS}, roles={"text": "text", "target": "text"}, kinds={"text": Kind.TEXT})
+
+
+class TestMaskedLanguageModeling(TextConformance):
+    name = "masked-language-modeling"
+    family = "bert"
+
+
+class TestCausalLanguageModeling(TextConformance):
+    name = "causal-language-modeling"
+    family = "llama"
+
+
 def judges(kind: type) -> set[str]:
     return {name for judge in kind.__subclasses__() for name in {getattr(judge, "name", ""), *judges(judge)}}
 

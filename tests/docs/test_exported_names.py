@@ -21,6 +21,7 @@ EXPORTED = [
     "TuneSpec",
     "UsageError",
     "__version__",
+    "adapt",
     "check",
     "load_model",
     "load_openai_job",

@@ -165,6 +165,7 @@ def _notes(metrics: Metrics) -> list[str]:
     if tests:
         corrected = f"corrected for {count_of(len(metrics.comparisons), 'comparison')} (Holm)"
         notes = [f"{notes[0]} Differences in {unit}{measure_title(metrics.primary_measure)}; {tests}, {corrected}."]
+    notes += [printable(metrics.retained_about)] if metrics.retained_about else []
     return notes + [f"Not on the card: {name} ({printable(reason).rstrip('.')})." for name, reason in metrics.absent.items()]
 
 

@@ -17,6 +17,7 @@ from luthier.cli.command import Verb, unknown_verb
 # Verb -> where its `Verb` object is, and what it does.
 VERBS = {
     "tune": ("luthier.cli.tune:VERB", "Tune a pre-trained model on your data, and say whether it helped"),
+    "adapt": ("luthier.cli.adapt:VERB", "Train a language model further on your texts, without labels"),
     "search": ("luthier.cli.search:VERB", "Try many settings, keep the best, and say how much of that is luck"),
     "check": ("luthier.cli.check:VERB", "Look for what is wrong with data, before anything is trained on it"),
     "predict": ("luthier.cli.predict:VERB", "Add a model's answers to a table or a folder"),

@@ -54,4 +54,11 @@ class DataSettings(Settings):
         None, min_length=1, description="What stands between labels, where one cell of the target holds several: ';'"
     )
     delimiter: str | None = Field(None, description="Character between cells, where guessing is wrong")
+    general: str | None = Field(
+        None, description="Texts of no domain in particular (a file or folder): how well a model tells them before and after"
+    )
+    general_text: str | None = Field(None, description="Their column with the texts, if they are a table")
+    general_share: float = Field(
+        0.0, ge=0, lt=1, description="Share of general texts, in characters, among those that are learnt from"
+    )
     max_rows: int | None = Field(None, ge=1, description="Use at most this many rows, drawn at random with the seed")

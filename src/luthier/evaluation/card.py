@@ -40,6 +40,7 @@ class RunFacts:
         steers_by: The measure of these scores, where that is not the primary one.
         validation_predictions: Of the tuned model; gives the temperature that would calibrate it best.
         retained: By model and measure: scores on what the model could do before.
+        retained_about: The same in a sentence, or why it was not measured.
         importance: Of a model of tables: what each column matters.
         sources: Of each test example of the tuned model, where several sources are mixed; empty for those of none.
         changes: What else tuning may have made worse (retained scores, slices), with limits, for the verdict.
@@ -53,6 +54,7 @@ class RunFacts:
     validation: Mapping[str, float] = field(default_factory=dict)
     validation_predictions: Predictions | None = None
     retained: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    retained_about: str = ""
     importance: Mapping[str, float] = field(default_factory=dict)
     sources: Sequence[str] = ()
     changes: Sequence[Change] = ()
@@ -88,7 +90,7 @@ def build_card(
     models = _in_order(test)
     chosen = [MEASURES[name] for name in measures]
     resampled = resample(models, chosen, samples=settings.bootstrap_samples, seed=seed)
-    scores = _scores(resampled, chosen, settings.confidence)
+    scores = intervals_of(resampled, chosen, settings.confidence)
     comparisons = _comparisons(models, chosen, resampled, settings=settings, seed=seed)
     verdict = decide_verdict(
         scores,
@@ -122,6 +124,7 @@ def build_card(
             labels=tuned.labels,
             calibration=_calibration(models, facts.validation_predictions),
             retained=facts.retained,
+            retained_about=facts.retained_about,
             seeds=facts.seeds,
             confidence=settings.confidence,
             bootstrap_samples=settings.bootstrap_samples,
@@ -156,7 +159,7 @@ def _reasons(models: Mapping[str, Predictions], absent: Mapping[str, str]) -> di
     return {name: absent.get(name, "not measured in this run") for name in missing}
 
 
-def _scores(
+def intervals_of(
     resampled: Mapping[str, Mapping[str, Resampled]], measures: Sequence[AnyMeasure], confidence: float
 ) -> dict[str, dict[str, Interval]]:
     """By model and measure: the score with its interval."""

@@ -178,6 +178,7 @@ def _notes(metrics: Metrics) -> list[str]:
         unit = "points of " if is_share(metrics.primary_measure) else ""
         title = measure_title(metrics.primary_measure)
         notes.append(f"{_gain_title(metrics)}: {unit}{title} against that model. p: {tests}, {_corrected(metrics)}.")
+    notes += [metrics.retained_about] if metrics.retained_about else []
     return [line for note in notes for line in _wrapped(note, hanging="  ")]
 
 

@@ -150,6 +150,8 @@ class Metrics:
         confidence, bootstrap_samples: What stands behind the intervals.
         importance: Of a model of tables: column -> what the primary measure loses on validation when the column is shuffled.
         by_source: Where several sources are mixed: the primary measure on the examples of each.
+        retained: Of the model before and after: by measure, scores on what it could do before.
+        retained_about: The same in a sentence, or why it was not measured.
         alarms: Where costs were given: the threshold and what it costs (`costs.Alarms`), and `sentence`, which says it.
     """
 
@@ -174,6 +176,7 @@ class Metrics:
     calibration: Mapping[str, object] = field(default_factory=dict)
     details: Mapping[str, object] = field(default_factory=dict)
     retained: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    retained_about: str = ""
     seeds: Sequence[int] = ()
     confidence: float = 0.95
     bootstrap_samples: int = 0

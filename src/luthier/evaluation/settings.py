@@ -20,3 +20,6 @@ class EvaluationSettings(Settings):
         gt=0,
         description="How much the calibration error may grow from the probe to the tuned model before the verdict says so",
     )
+    general_limit: float = Field(
+        0.1, gt=0, description="By which share the perplexity of general texts may grow before the verdict says so"
+    )

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from luthier.core.decision import Decision
 from luthier.core.storage import write_json, write_text
 from luthier.errors import ModelError
+from luthier.models.blocks import BlockForm, BlockRows, encode_blocks, frame_around, special_ids_of
 from luthier.models.chat_template import CHAT_TEMPLATE, read_template
 from luthier.models.marked import MarkedRows, encode_marked
 from luthier.models.refusal import MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES
@@ -151,6 +152,30 @@ class TextProcessor:
         tokenizer = build_word_tokenizer(self._json)
         frame = frame_of(tokenizer, unknown=self._unknown_id)
         return encode_sentences(tokenizer, sentences, frame=frame, max_length=self.max_length)
+
+    def encode_documents(self, texts: Sequence[str], *, forwards: bool) -> BlockRows:
+        """Texts as blocks of at most `max_length` tokens, so that nothing is lost and no block holds two texts.
+
+        Args:
+            texts: The documents.
+            forwards: Whether each token is told from those before it: then blocks overlap by a token, and the end of a text
+                is told too, where the tokenizer has a token for it and does not set it itself.
+
+        Raises:
+            ModelError: `max_length` leaves no room for the texts.
+        """
+        tokenizer = _build_tokenizer(self._json)
+        before, after = frame_around(tokenizer)
+        end = self.special_ids.get("eos") if forwards else None
+        after = tuple(mark for mark in after if mark != end)
+        form = BlockForm(before=before, after=after, max_length=self.max_length, end=end, overlaps=forwards)
+        return encode_blocks(tokenizer, texts, form)
+
+    @property
+    def ordinary_ids(self) -> Int[np.ndarray, " V"]:
+        """The ids that stand for text: all but the special ones."""
+        special = special_ids_of(self._json) | set(self.special_ids.values())
+        return np.setdiff1d(np.arange(self.vocabulary_size), np.fromiter(special, np.int64, count=len(special)))
 
     def count_word_tokens(self, sentences: Sequence[Sequence[str]]) -> Int[np.ndarray, " rows"]:
         """Tokens of each sentence in one piece, special tokens included."""

@@ -23,8 +23,10 @@ from luthier.pipeline.choose import Chosen
 from luthier.pipeline.column_importance import column_importance
 from luthier.pipeline.description import describe_model
 from luthier.pipeline.examples import example_texts
+from luthier.pipeline.plain_texts import tells_texts
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.records import Run
+from luthier.pipeline.retained import Retained, measure_retained
 from luthier.pipeline.run_folder import CHECKPOINTS, RunFolder, describe_data
 from luthier.pipeline.together import share_run, working_alone
 from luthier.pipeline.train import fit_settings, has_probe, training_rows
@@ -66,7 +68,10 @@ def measure_after(
         del test["probe"]
     with working_alone(chosen):
         importance = column_importance(prepared, chosen, saved, seed=spec.training.seed)
-    card = _card(spec, chosen, before, results, winner, test, importance=importance)
+        retained = _retained(spec, prepared, chosen, results[0], model, saved=saved)
+    if retained.about:
+        observer.note(retained.about)
+    card = _card(spec, chosen, before, results, winner, test, importance=importance, retained=retained)
     write_json(folder.path / "metrics.json", card.metrics)
     write_predictions(folder.path / "predictions.parquet", tuned, others={**before.test, **test})
     write_card(model_path, card.metrics, description, data=describe_data(prepared.dataset), method=winner.rung.name)
@@ -112,9 +117,23 @@ def _first_rung_on_test(
 def _pretrained_on_test(prepared: Prepared, chosen: Chosen, first: RungResult, model: TunedModel) -> Predictions:
     """What the network answers as it comes, asked in the same way as the tuned one."""
     with working_alone(chosen):
-        model.restore(first.weights, boundary=first.rung.boundary, moves=first.rung.moves)
-        asked = Model(model, chosen.processor, describe_model(prepared, chosen, model), device=chosen.device)
-        return _predict_test(prepared, chosen, asked)
+        return _predict_test(prepared, chosen, _as_it_came(prepared, chosen, first, model))
+
+
+def _as_it_came(prepared: Prepared, chosen: Chosen, first: RungResult, model: TunedModel) -> Model:
+    """The pre-trained network, to be asked like the tuned one."""
+    model.restore(first.weights, boundary=first.rung.boundary, moves=first.rung.moves)
+    return Model(model, chosen.processor, describe_model(prepared, chosen, model), device=chosen.device)
+
+
+def _retained(
+    spec: TuneSpec, prepared: Prepared, chosen: Chosen, first: RungResult, model: TunedModel, *, saved: Model
+) -> Retained:
+    """How well texts outside of the domain are told before and after, where a model is adapted to texts."""
+    if not tells_texts(prepared.task.name):
+        return Retained()
+    came = _as_it_came(prepared, chosen, first, model)
+    return measure_retained(spec, prepared.task, chosen.state, prepared.general, before=came, after=saved)
 
 
 def _card(
@@ -126,6 +145,7 @@ def _card(
     test: Mapping[str, Predictions],
     *,
     importance: Mapping[str, float],
+    retained: Retained,
 ) -> EvidenceCard:
     task = chosen.task
     absent = dict(task.absent)
@@ -151,6 +171,9 @@ def _card(
         validation_predictions=winner.predictions,
         importance=importance,
         sources=_sources(chosen),
+        retained=retained.scores,
+        retained_about=retained.about,
+        changes=retained.changes,
     )
     return build_card(test, facts, measures=task.measures, settings=spec.evaluation, seed=spec.training.seed)
 

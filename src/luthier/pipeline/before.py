@@ -29,7 +29,7 @@ from luthier.pipeline.choose import Chosen
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.together import share_probe, working_alone
 from luthier.spec import TuneSpec
-from luthier.tasks.inputs import units_of
+from luthier.tasks.inputs import ViewedInputs, units_of
 from luthier.tasks.protocol import Earlier, Sample, Searching, Task, has_own_head, stands_on_vector
 from luthier.training.balance import balanced_weights
 from luthier.training.ladder import score_of
@@ -202,6 +202,9 @@ def choose_store(
     if not boundaries or spec.training.store == "off":
         why = "as asked" if boundaries else "no rung trains on top of frozen blocks"
         return settings, Decision(name="store", value="off", reason=why, override="--store"), {}
+    if isinstance(chosen.inputs, ViewedInputs):
+        why = f"{chosen.inputs.views_differ_by}, which frozen blocks must see"
+        return settings, Decision(name="store", value="off", reason=why), {}
     if spec.training.cutmix:
         why = "CutMix makes other pictures in every step, which frozen blocks must see"
         return settings, Decision(name="store", value="off", reason=why, override="--cutmix 0"), {}
@@ -319,6 +322,8 @@ def _sample(
         features=None if features is None else features[units],
         row_of=np.unique(chosen.inputs.row_of[units], return_inverse=True)[1] if len(rows) < len(units) else None,
         earlier=None if before is None else Earlier(targets=chosen.targets[firsts], row=before[rows]),
+        inputs=chosen.inputs,
+        units=units,
     )
 
 

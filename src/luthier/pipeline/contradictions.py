@@ -3,6 +3,8 @@
 from luthier.data.load.weights import split_weight
 from luthier.errors import LuthierError, SpecError, raise_together
 from luthier.models.settings import HeadSettings, TableSettings, refuse_idle_generation, refuse_idle_head
+from luthier.pipeline.general import refuse_lonely_general
+from luthier.pipeline.plain_texts import refuse_target
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import Contrastive, Task, has_own_head
 from luthier.training.balance import refuse_double_balance
@@ -16,6 +18,8 @@ def refuse_contradictions(spec: TuneSpec) -> None:
     """
     refuse_idle_head(spec.model.head)
     refuse_double_balance(spec.training)
+    refuse_target(spec)
+    refuse_lonely_general(spec)
     weights = [source for source in spec.sources if split_weight(source)[1] is not None]
     if weights and spec.training.sampling == "balanced":
         raise SpecError(

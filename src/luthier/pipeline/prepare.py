@@ -26,6 +26,8 @@ from luthier.data.schema import FEATURES, Kind, Schema
 from luthier.data.split import Split, parse_fractions, split
 from luthier.errors import DataError, SpecError
 from luthier.models.network_kind import network_kind_of
+from luthier.pipeline.general import GeneralTexts, load_general, mix_in
+from luthier.pipeline.plain_texts import as_own_target, as_text_settings, tells_texts
 from luthier.pipeline.records import CheckResult
 from luthier.spec import TuneSpec, refuse_search
 from luthier.tasks import choose_task, suited_task
@@ -49,6 +51,7 @@ class Prepared:
     Attributes:
         dataset: Checked, cleaned and split; the table holds every row that was read.
         removals: What cleaning took.
+        general: Texts that tell what is forgotten, where there are any.
     """
 
     dataset: Dataset
@@ -58,15 +61,20 @@ class Prepared:
     findings: Sequence[Finding]
     removals: Sequence[Removal]
     root: Path
+    general: GeneralTexts | None = None
 
 
 def load(spec: TuneSpec, *, require_target: bool = True) -> Loaded:
     """Read the sources and infer what their columns are."""
     refuse_search(spec)
-    source = load_source(spec.sources, spec.data)
+    texts_only = tells_texts(spec.task)
+    source = load_source(spec.sources, spec.data, documents=texts_only)
+    settings = as_text_settings(spec.data) if texts_only else spec.data
     schema, decisions = infer_schema(
-        source.table, spec.data, name=source.name, require_target=require_target, given=source.roles
+        source.table, settings, name=source.name, require_target=require_target and not texts_only, given=source.roles
     )
+    if texts_only:
+        schema, decisions = as_own_target(schema, decisions, name=source.name)
     dataset = Dataset(
         name=source.name,
         table=source.table,
@@ -169,10 +177,12 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
         evidence={"method": made.method, "seed": made.seed},
         override="" if made.method == "given" else "--split 80/10/10",
     )
-    parted = [decision, *_mixture_decision(cleaned.dataset, made.parts["train"])]
+    general, found = load_general(spec, cleaned.dataset)
+    parted = [decision, *_mixture_decision(cleaned.dataset, made.parts["train"]), *found]
+    whole, made, mixed = mix_in(spec, cleaned.dataset, made, general)
+    parted += mixed
     for told in parted:
         observer.decided(told)
-    whole = cleaned.dataset.with_parts(made.parts)
     return Prepared(
         dataset=task.arrange(whole) if isinstance(task, Searching) else whole,
         task=task,
@@ -181,6 +191,7 @@ def prepare(spec: TuneSpec, *, observer: Observer) -> Prepared:
         findings=[*findings, *made.findings],
         removals=cleaned.removals,
         root=loaded.root,
+        general=general,
     )
 
 

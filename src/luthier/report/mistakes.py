@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from luthier.core.names import count_of
 from luthier.evaluation.records import Predictions
 from luthier.report.marked import surest_wrong_rows
 from luthier.report.pointed import worst_answers, worst_slots
@@ -15,6 +16,7 @@ from luthier.report.written import worst_and_best
 
 MOST_MISTAKES = 12
 MOST_LABELS = 14
+LEAST_TOLD = 10  # tokens of a text whose perplexity says something
 ALL_OTHERS = "all others"
 NO_LABEL = "none"
 
@@ -67,6 +69,8 @@ def read_mistakes(path: Path, *, most: int = MOST_MISTAKES) -> tuple[Mistake, ..
     from luthier.evaluation.predictions import read_predictions
 
     tuned = read_predictions(path)["tuned"]
+    if tuned.answer_kind == "likelihood":
+        return tuple(_worst_told(tuned, most))
     if not {"example_id", "target", "prediction"} <= set(tuned.table.column_names):
         return ()
     by_kind = {
@@ -199,6 +203,24 @@ def _farthest_numbers(tuned: Predictions, most: int) -> list[Mistake]:
         )
         for name, row in zip(ids, rows, strict=True)
         if answers[row] != targets[row]
+    ]
+
+
+def _worst_told(tuned: Predictions, most: int) -> list[Mistake]:
+    """The texts that are told worst, for each of their tokens; very short ones are left out: chance decides about them."""
+    from luthier.evaluation.display import format_number
+
+    loss, tokens = (tuned.table[name].to_numpy(zero_copy_only=False) for name in ("loss", "tokens"))
+    per_token = np.where(tokens >= min(LEAST_TOLD, tokens.max(initial=0)), loss / np.maximum(tokens, 1), -np.inf)
+    rows = np.argsort(-per_token, kind="stable")[:most]
+    ids = tuned.table["example_id"].take(rows).to_pylist()
+    return [
+        Mistake(
+            example_id=name,
+            note=f"perplexity {format_number(float(np.exp(per_token[row])))} over {count_of(int(tokens[row]), 'token')}",
+        )
+        for name, row in zip(ids, rows, strict=True)
+        if np.isfinite(per_token[row])
     ]
 
 

@@ -45,6 +45,8 @@ TASKS: Family[Task] = Family(
         "table-regression": "luthier.tasks.table_regression:TASK",
         "table-as-text-classification": "luthier.tasks.table_as_text_classification:TASK",
         "table-as-text-regression": "luthier.tasks.table_as_text_regression:TASK",
+        "masked-language-modeling": "luthier.tasks.masked_language_modeling:TASK",
+        "causal-language-modeling": "luthier.tasks.causal_language_modeling:TASK",
     },
 )
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -45,6 +45,25 @@ class Inputs(Protocol):
 
     def light_batch(self, units: Int[np.ndarray, " B"]) -> Batch:
         """The same without what only the skipped blocks read; enough for a run from stored activations."""
+
+
+@runtime_checkable
+class ViewedInputs(Protocol):
+    """Inputs that are another way to look at the same rows in each epoch, with targets that follow from the way they look.
+
+    Validation and test are always seen in view 0. What frozen blocks give differs from view to view: it is not stored.
+
+    Attributes:
+        views_differ_by: What differs, to follow "because": `other words are hidden in each epoch`.
+    """
+
+    views_differ_by: str
+
+    def in_view(self, view: int) -> "ViewedInputs":
+        """The same units, looked at in another way; the same number gives the same."""
+
+    def labels(self, units: Int[np.ndarray, " B"]) -> Int[np.ndarray, "B T"]:
+        """The targets of some units in this view."""
 
 
 class AnsweredInputs(Inputs, Protocol):

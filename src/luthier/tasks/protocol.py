@@ -117,6 +117,8 @@ class Sample:
         row_of: The place among `rows` of each unit; None if each row is one.
         earlier: Where rows have an order in time: the answers that were known by then, for baselines that need them.
         corpus: The documents that answers are found among, for tasks that search.
+        inputs: The encoded inputs of all parts, for baselines that read what the network reads.
+        units: Which of them are those of these rows.
     """
 
     table: "pa.Table"
@@ -127,6 +129,8 @@ class Sample:
     row_of: Int[np.ndarray, " U"] | None = None
     earlier: Earlier | None = None
     corpus: "Sample | None" = None
+    inputs: Inputs | None = None
+    units: Int[np.ndarray, " U"] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from luthier.core.process import NO_COST, Cost, Stopwatch
 from luthier.core.records import from_plain
-from luthier.core.seeding import generator_for
+from luthier.core.seeding import generator_for, seed_for
 from luthier.data.batches import epoch_batches
 from luthier.errors import DivergedError
 from luthier.training.checkpoint import Saved
@@ -26,6 +26,7 @@ from luthier.training.soup import Larder
 from luthier.training.step import Stepper, Update
 
 MOST_SKIPPED = 10  # steps in a row without a number: then the training has diverged, whatever the policy
+MOST_VIEWS = 1 << 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ class Course:
         self._evaluate_every = max(1, self.steps_per_epoch // settings.evaluations_per_epoch)
         self._schedule = build_schedule(settings.schedule)
         self._batches = self._batches_from(0)
+        self._viewed: tuple[int, TrainingRows, TrainingRows] | None = None
         self._cost_before: Cost = NO_COST
         self._watch = Stopwatch()
 
@@ -138,7 +140,7 @@ class Course:
             gains=self.early_stopping.gains,
         )
         mixture = draw_mixture(self.settings.mixing, seed=self.settings.seed, step=self.step, size=len(places))
-        update = self.stepper.update(self.rows, places, factor=factor, mixture=mixture)
+        update = self.stepper.update(self._rows_in_view(), places, factor=factor, mixture=mixture)
         if not update.is_finite:
             self.skipped += 1
             if self.settings.on_divergence == "stop" or self.skipped >= MOST_SKIPPED:
@@ -148,6 +150,14 @@ class Course:
         self.step += 1
         self.losses.append(update.loss if update.is_finite else math.nan)
         return update, factor
+
+    def _rows_in_view(self) -> TrainingRows:
+        """The rows as this epoch looks at them: which view that is follows from the seed alone."""
+        epoch = self.step // self.steps_per_epoch
+        if self._viewed is None or self._viewed[0] != epoch or self._viewed[1] is not self.rows:
+            view = 1 + seed_for(self.settings.seed, f"view/{epoch}") % MOST_VIEWS
+            self._viewed = (epoch, self.rows, self.rows.in_view(view))
+        return self._viewed[2]
 
     def judge(self, outputs: Float[np.ndarray, "U K"], scores: Mapping[str, float], *, signed: float) -> bool:
         """Take an evaluation in; returns whether it is the best so far.

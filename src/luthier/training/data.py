@@ -1,7 +1,7 @@
 """What the loop is fed with: rows of one part as batches of tensors, from raw inputs or from the store."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import cast
 
@@ -14,7 +14,7 @@ from luthier.data.mixture import MixedRows
 from luthier.features.passes import to_device
 from luthier.features.store import ActivationStore
 from luthier.models.backbone import ModelInputs
-from luthier.tasks.inputs import Inputs
+from luthier.tasks.inputs import Inputs, ViewedInputs
 from luthier.tasks.packing import PackableInputs
 from luthier.tasks.protocol import Companions
 from luthier.tasks.word_inputs import IGNORED
@@ -82,6 +82,13 @@ class TrainingRows:
         """Tokens, frames or pictures of all rows, with one batch of companions."""
         units = self.rows if self.companions is None else self.whole_batch(np.arange(len(self.rows)))[0]
         return int(self.inputs.lengths[units].sum())
+
+    def in_view(self, view: int) -> "TrainingRows":
+        """The same rows looked at in another way, with the targets of that view; unchanged where there is one way only."""
+        if not isinstance(self.inputs, ViewedInputs):
+            return self
+        inputs = self.inputs.in_view(view)
+        return replace(self, inputs=cast(Inputs, inputs), targets=inputs.labels(self.rows))
 
     def batch(self, places: Int[np.ndarray, " B"]) -> TrainBatch:
         """Tensors of some of the part's rows, by their place in the part, and of their companions if they have any."""

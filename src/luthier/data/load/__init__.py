@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from luthier.core.family import Family
+from luthier.data.load.documents import load_documents
 from luthier.data.load.files import unreadable
 from luthier.data.load.layout import Layout, resolve_layout
 from luthier.data.load.media import list_media
@@ -29,19 +30,22 @@ SOURCE_KINDS: Family[Callable[[Layout, DataSettings], Source]] = Family(
 )
 
 
-def load_source(sources: Sequence[str | Path], settings: DataSettings) -> Source:
+def load_source(sources: Sequence[str | Path], settings: DataSettings, *, documents: bool = False) -> Source:
     """Read a table or a folder of pictures or recordings, with the parts it comes in.
 
     Args:
         sources: One file or folder; several files named like parts; several to be mixed, each with its weight (`a.csv:2`); or
             none, if `settings` names the parts.
         settings: Parts, delimiter, and what becomes of bad rows.
+        documents: Whether plain texts will do: then text files are read too, and folders of them.
 
     Raises:
         DataError: files that are missing, empty, damaged or no tables; all of them are named.
         SpecError: sources and parts that contradict each other.
     """
     try:
+        if documents and (texts := load_documents(sources, settings)) is not None:
+            return texts
         layout = resolve_layout(sources, settings)
         source = SOURCE_KINDS[layout.kind](layout, settings)
         return as_mixture(source, layout) if layout.mixed else source

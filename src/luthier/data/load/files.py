@@ -136,11 +136,25 @@ def check_table_file(path: Path) -> LuthierError | None:
     return None if suffix == ".parquet" or path.suffix.lower() == ".gz" else _check_head(path, head)
 
 
-def _check_head(path: Path, head: bytes) -> LuthierError | None:
+def check_text_file(path: Path) -> LuthierError | None:
+    """Why this file cannot be a plain text, judged from its first bytes; None if it can."""
+    if not path.exists():
+        return missing(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(8192)
+    except OSError as error:
+        return unreadable(path.name, error)
+    if not head:
+        return DataError(f"{path.name} is empty (0 bytes).", remedy="give a file with a text on each line")
+    return _check_head(path, head, advice="give the texts themselves, as UTF-8")
+
+
+def _check_head(path: Path, head: bytes, *, advice: str = "give the table itself as CSV") -> LuthierError | None:
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
             right = _RIGHT_SUFFIX.get(magic, "").format(suffix=path.suffix)
-            remedy = f"mv {path.name} {path.stem}{right}" if right else _ADVICE.get(path.suffix, "give the table itself as CSV")
+            remedy = f"mv {path.name} {path.stem}{right}" if right else advice
             return DataError(f"{path.name} is {what}, whatever its name says.", remedy=remedy)
     utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(head) > 8 and _alternates(head))
     if utf16:

@@ -59,6 +59,7 @@ def build_evidence(run: RunRecords) -> Section:
         "tests": sorted({item.test for item in metrics.comparisons}),
         "retained": _retained(metrics),
         "sources": _by_source(metrics, best_first),
+        "retained_about": metrics.retained_about,
         "alarms": str(metrics.alarms.get("sentence", "")),
     }
     return Section(title="The evidence", template="evidence.html", facts=facts)

@@ -78,6 +78,11 @@ WORST["text"] = (
     "The worst on the test part, then some of the best, by the groups of characters that they share with the nearest right "
     "text (chrF). The right text shown is the first of the texts that are accepted.",
 )
+WORST["likelihood"] = (
+    "The texts told worst",
+    "The highest perplexities of test texts that are not very short: other languages, lists and damaged texts are often among "
+    "them.",
+)
 COUNTED = {"answer": "All questions", "slots": "All pieces together", "relevance": "All queries"}
 OTHER_WORST = ("Wrong answers", "Some of the answers that differ from what was expected, in the order of the test part.")
 

@@ -51,7 +51,14 @@ def headline(metrics: Metrics) -> str:
 
 def plainly(metrics: Metrics) -> str:
     """What the recommended model's answers are like, without a technical word; empty where nothing can be said so."""
-    by_kind = {"labels": of_labels, "number": of_numbers, "entities": of_entities, "tags": of_tags, "relevance": of_rankings}
+    by_kind = {
+        "labels": of_labels,
+        "number": of_numbers,
+        "entities": of_entities,
+        "tags": of_tags,
+        "relevance": of_rankings,
+        "likelihood": of_texts,
+    }
     said = by_kind.get(metrics.answer_kind, in_hundred)
     return said(metrics)
 
@@ -88,6 +95,16 @@ def of_tags(metrics: Metrics) -> str:
     """How many words get the right tag."""
     own = metrics.test.get(metrics.recommended, {}).get("token_accuracy")
     return "" if own is None else f"Of 100 words, expect about {round(100 * own.value)} to get the right tag."
+
+
+def of_texts(metrics: Metrics) -> str:
+    """How much better the tuned model tells the texts than the model that it began as; and what that cost elsewhere."""
+    before, after = (metrics.test.get(name, {}).get("perplexity") for name in ("pretrained", "tuned"))
+    if before is None or after is None:
+        return ""
+    change = 100 * (after.value / before.value - 1)
+    said = f"Tuning {'lowers' if change < 0 else 'raises'} the perplexity of unseen texts of this kind by {abs(change):.0f} %."
+    return f"{said} {metrics.retained_about}".strip()
 
 
 def of_numbers(metrics: Metrics) -> str:
@@ -191,12 +208,18 @@ def asked(run: RunRecords) -> list[tuple[str, str]]:
         ("Task", task_title(run.metrics.task).capitalize()),
         ("Data", run.data.name),
         ("From", source),
-        ("To predict", f"column “{roles['target']}”" if "target" in roles else ""),
+        ("To predict", _told(roles)),
         ("Labels", str(len(run.metrics.labels)) if run.metrics.labels else ""),
         ("Examples", parts or f"{run.metrics.n:,} test"),
         ("Started from", model if isinstance(model, str) else ""),
     ]
     return [pair for pair in pairs if pair[1]]
+
+
+def _told(roles: Mapping[str, str]) -> str:
+    if "target" not in roles:
+        return ""
+    return "the texts themselves" if roles["target"] == roles.get("text") else f"column “{roles['target']}”"
 
 
 def caveats(run: RunRecords) -> list[str]:

@@ -26,6 +26,7 @@ from luthier.models.settings import HeadSettings, ModelSettings
 from luthier.models.source import resolve_model
 from luthier.tasks import TASKS
 from luthier.tasks.inputs import Inputs, units_of
+from luthier.tasks.language_task import LIKELIHOOD
 from luthier.tasks.protocol import Contrastive, Sample, Searching, Task, TaskState, has_own_head
 from luthier.testing.folders import tiny_audio_model, tiny_image_model, tiny_text_model
 from luthier.testing.language_folders import tiny_language_folder
@@ -269,7 +270,8 @@ class TaskConformance:
             said_of_it = self.task.rank(merged[dataset.parts["all"]], merged[dataset.corpus])
         predictions = self.task.predictions(asked, said_of_it, state, dataset.schema.roles)
         assert predictions.table.num_rows == len(said_of_it)
-        assert {"example_id", "group", "target", "prediction"} <= set(predictions.table.column_names)
+        told = {"loss", "tokens"} if self.task.answer_kind == LIKELIHOOD else {"target", "prediction"}
+        assert {"example_id", "group"} | told <= set(predictions.table.column_names)
         assert all(map(math.isfinite, scores_of(predictions, self.task.measures).values()))
         rows = self.task.rows(dataset.table, dataset.schema.roles)
         for probs in (False, True):
@@ -298,6 +300,8 @@ class TaskConformance:
                 targets=targets[units],
                 features=features[units],
                 corpus=corpus,
+                inputs=inputs,
+                units=units,
             )
 
         train = sample(dataset.parts["all"], sample(dataset.corpus) if len(dataset.corpus) else None)
@@ -307,7 +311,7 @@ class TaskConformance:
             predictions = self.task.predictions(asked, decoded, state, roles)
             assert predictions.table.num_rows == len(dataset.parts["all"])
             assert all(map(math.isfinite, scores_of(predictions, self.task.measures).values()))
-            if baseline.name == "majority" and self.task.answer_kind not in ("answer", "text"):
+            if baseline.name == "majority" and self.task.answer_kind not in ("answer", "text", LIKELIHOOD):
                 said = predictions.table["prediction"].to_pylist()
                 items = {str(value) for row in said for value in (row if isinstance(row, list) else [row])}
                 assert 1 in (len({str(row) for row in said}), len(items))  # of tags the same for every word

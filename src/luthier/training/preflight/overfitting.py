@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import nn
 
 from luthier.core.names import count_of
+from luthier.models.heads import OwnHead
 from luthier.training.optimizer import set_learning_rate
 from luthier.training.preflight.subject import ALL_THE_SAME, FEW_ROWS, Checked, Subject, fault, names_of
 from luthier.training.snapshot import copies, restore
@@ -18,15 +19,18 @@ STEPS = 80
 RATES = (1.0, 3.0, 10.0, 0.3)  # times the method's own
 LEARNT = 0.2  # of the loss at the start
 LEARNT_SLOWLY = 0.5  # where a model first learns to say nothing: sums over alignments (CTC) stay long on that plateau
+LEARNT_OF_TEXTS, FEW_TEXTS = 0.7, 2  # where every token is told: that is hundreds of things to be learnt in each row
 NEGLIGIBLE = 0.1  # of the loss of a model that says the same about every row: nothing is left to be learnt
 
 
 def check_overfitting(subject: Subject) -> Checked:
     """A few rows can be learnt by heart, with penalties and dropout off: the gradient leads down, and far."""
-    few = subject.some_rows(FEW_ROWS, purpose="overfit")
+    tells_texts = isinstance(subject.model.head, OwnHead)
+    few = subject.some_rows(FEW_TEXTS if tells_texts else FEW_ROWS, purpose="overfit")
     start = copies(subject.trainable)
     first, floor = _loss_of(subject, few), NEGLIGIBLE * _loss_of_nothing(subject, few)
-    wanted, lowest = max((LEARNT_SLOWLY if math.isfinite(subject.settings.silence) else LEARNT) * first, floor), first
+    share = LEARNT_SLOWLY if math.isfinite(subject.settings.silence) else LEARNT
+    wanted, lowest = max((LEARNT_OF_TEXTS if tells_texts else share) * first, floor), first
     for factor in RATES:
         restore(subject.trainable, start)
         losses = _overfit(subject, few, factor=factor, wanted=wanted)
