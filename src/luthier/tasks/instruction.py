@@ -52,7 +52,7 @@ class Exchanges:
         text, target = (schema.roles[role] for role in self.roles)
         if text == target:
             return Decision(name="task", value=False, reason=f"'{target}' is both text and target")
-        if schema.kind_of(text) in (Kind.LIST, Kind.MESSAGES, Kind.EMPTY):
+        if schema.kind_of(text) in (Kind.LIST, Kind.TEXTS, Kind.MESSAGES, Kind.EMPTY):
             return Decision(name="task", value=False, reason=f"'{text}' holds no text ({schema.kind_of(text)})")
         named = is_exchange(text, target)
         reason = f"'{text}' holds prompts and '{target}' what is to follow them"

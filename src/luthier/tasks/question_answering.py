@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Asked = tuple[str, str]
-_NO_ANSWERS = (Kind.SPANS, Kind.SLOTS, Kind.TAGS, Kind.LIST, Kind.NUMBER, Kind.DATETIME, Kind.IMAGE, Kind.EMPTY)
+_NO_ANSWERS = (Kind.SPANS, Kind.SLOTS, Kind.TAGS, Kind.LIST, Kind.TEXTS, Kind.NUMBER, Kind.DATETIME, Kind.IMAGE, Kind.EMPTY)
 ONLY_IF_NAMED = 0.2  # how well it fits a table whose answers look like labels
 
 

@@ -74,6 +74,7 @@ def test_lists_of_sentences_are_texts_and_lists_of_labels_are_labels(tmp_path: P
     kinds = {column.name: column.kind for column in schema.columns}
     assert kinds == {"source": Kind.TEXTS, "target": Kind.TEXTS, "tags": Kind.LIST, "words": Kind.CONSTANT}
     assert (schema.roles["text"], schema.roles["target"]) == ("source", "target")
+    assert choose_task(schema)[0].name == "sequence-to-sequence"
 
 
 def test_the_model_decides_between_tasks_that_fit_about_as_well(tmp_path: Path) -> None:

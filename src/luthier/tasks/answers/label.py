@@ -25,6 +25,7 @@ MOST_LABELS = 40
 MANY_NUMBERS = 0.2  # how well this fits numbers of many different values
 NO_LABELS = {
     Kind.TEXT: "free text, not labels",
+    Kind.TEXTS: "lists of sentences, not labels",
     Kind.LIST: "lists of labels, not one label in each row",
     Kind.ANSWERS: "answers in a text, not labels",
     Kind.SLOTS: "slots in a text, not labels",
