@@ -110,7 +110,7 @@ def judge_kind(sample: Sequence[str], *, present: int, distinct: int, mean_words
     if distinct == 1:
         return Kind.CONSTANT
     if _are_lists(sample):
-        return Kind.TEXTS if _are_texts(sample, present=present, distinct=distinct) else Kind.LIST
+        return Kind.TEXTS if _are_texts(sample) else Kind.LIST
     if _share(_DATETIME, sample) >= _MOSTLY:
         return Kind.DATETIME
     if _share(_NUMBER, sample) >= _MOSTLY:
@@ -186,10 +186,12 @@ def _are_lists(sample: Sequence[str]) -> bool:
     return sum(items is not None for items in found) >= _HALF * len(sample) and any(found)
 
 
-def _are_texts(sample: Sequence[str], *, present: int, distinct: int) -> bool:
-    """Whether lists hold sentences: labels are shorter, and come again."""
-    items = [item for value in sample for item in parse_list(value) or ()]
-    return distinct > _HALF * present and sum(len(item.split()) for item in items) >= LEAST_SENTENCE_WORDS * len(items)
+def _are_texts(sample: Sequence[str]) -> bool:
+    """Whether lists hold sentences: labels are shorter, and come again. Empty lists say nothing."""
+    filled = [(value, items) for value in sample if (items := parse_list(value))]
+    items = [item for _, found in filled for item in found]
+    is_varied = len({value for value, _ in filled}) > _HALF * len(filled)
+    return is_varied and sum(len(item.split()) for item in items) >= LEAST_SENTENCE_WORDS * len(items)
 
 
 def _kind_of_files(sample: Sequence[str]) -> Kind | None:
