@@ -40,8 +40,9 @@ from luthier.tasks.reply_baselines import reply_baselines
 from luthier.tasks.reply_inputs import ReplyInputs
 from luthier.tasks.reply_preview import preview
 from luthier.tasks.reply_reading import ReplyReading, answer_ends
-from luthier.tasks.reply_writing import token_loss, told, write
+from luthier.tasks.reply_writing import write
 from luthier.tasks.row_task import NO_SCRATCH
+from luthier.tasks.token_losses import token_loss, told
 from luthier.tasks.word_inputs import IGNORED
 from luthier.tasks.written import as_texts
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from luthier.errors import ModelError
 from luthier.models.text_processor import TextProcessor
@@ -85,22 +85,6 @@ class SequenceInputs:
         read = np.maximum(self.answer_lengths[units], 1)
         mask = np.arange(ids.shape[1])[None, :] < read[:, None]
         return {"decoder_input_ids": ids, "decoder_attention_mask": mask.astype(np.int64)}
-
-
-def told(logits: Float[np.ndarray, "B T V"], inputs: SequenceInputs, units: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B 2"]:
-    """Of each unit the loss of its answer, summed over its tokens, and how many these are.
-
-    Computed row by row: logits of a batch are large, and no second copy of them is made.
-    """
-    labels = inputs.labels(units)
-    found = np.zeros((len(units), 2), dtype=np.float32)
-    for place, row in enumerate(labels):
-        wanted = row[row != IGNORED]
-        scores = logits[place, : len(wanted)].astype(np.float64)
-        most = scores.max(axis=1, initial=-np.inf)
-        total = np.log(np.exp(scores - most[:, None]).sum(axis=1)) + most
-        found[place] = (total - scores[np.arange(len(wanted)), wanted]).sum(), len(wanted)
-    return found
 
 
 def answer_tokens(texts: Sequence[str | None], processor: TextProcessor) -> list[list[int]]:

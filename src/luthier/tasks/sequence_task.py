@@ -41,8 +41,9 @@ from luthier.tasks.protocol import (
 from luthier.tasks.row_task import NO_SCRATCH
 from luthier.tasks.sequence_baselines import TOLD
 from luthier.tasks.sequence_checks import check_pairs
-from luthier.tasks.sequence_inputs import SequenceInputs, answer_tokens, start_of, told
-from luthier.tasks.sequence_writing import token_loss, write
+from luthier.tasks.sequence_inputs import SequenceInputs, answer_tokens, start_of
+from luthier.tasks.sequence_writing import write
+from luthier.tasks.token_losses import token_loss, told
 from luthier.tasks.word_inputs import IGNORED
 from luthier.tasks.written import as_texts
 
@@ -177,7 +178,7 @@ class SequenceTask:
     ) -> Float[np.ndarray, "B 2"]:
         """The loss of each right text, and its tokens."""
         assert isinstance(inputs, SequenceInputs)
-        return told(outputs, inputs, units)
+        return told(outputs, inputs.labels(units))
 
     def merge(self, decoded: Float[np.ndarray, "U K"], row_of: Int[np.ndarray, " U"]) -> Float[np.ndarray, "N K"]:
         """Units are rows."""

@@ -1,4 +1,4 @@
-"""What encoder-decoders learn from and what they write: torch is imported where it is used."""
+"""What encoder-decoders write: torch is imported where it is used."""
 
 from typing import TYPE_CHECKING
 
@@ -8,23 +8,12 @@ from jaxtyping import Float, Int
 from luthier.models.audio_processor import AudioProcessor
 from luthier.models.text_processor import TextProcessor
 from luthier.tasks.inputs import Inputs
-from luthier.tasks.protocol import LossSum, Writer
+from luthier.tasks.protocol import Writer
 from luthier.tasks.sequence_inputs import SequenceInputs
-from luthier.tasks.word_inputs import IGNORED
 from luthier.tasks.written import as_numbers
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-
-def token_loss(outputs: "Tensor", targets: "Tensor") -> LossSum:
-    """Cross-entropy summed over the tokens of the answers [B, L], whatever more places the targets have than the outputs."""
-    from torch.nn.functional import cross_entropy
-
-    targets = targets[:, : outputs.shape[1]]
-    counted = targets != IGNORED
-    total = cross_entropy(outputs[counted].float(), targets[counted], reduction="sum")
-    return LossSum(sum=total, weight=float(counted.sum()))
+    pass
 
 
 def write(writer: Writer, inputs: Inputs, units: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B G"]:

@@ -12,7 +12,8 @@ from luthier.models.text_processor import TextProcessor
 from luthier.tasks import TASKS
 from luthier.tasks.protocol import Sample, TaskState
 from luthier.tasks.sequence_baselines import TOLD, central_sentence, copied, first_sentence, nearest_target
-from luthier.tasks.sequence_inputs import SequenceInputs, told
+from luthier.tasks.sequence_inputs import SequenceInputs
+from luthier.tasks.token_losses import told
 from luthier.tasks.word_inputs import IGNORED
 from luthier.tasks.written import as_texts
 from luthier.testing.language_folders import tiny_language_folder
@@ -62,7 +63,7 @@ def test_what_is_kept_is_the_loss_that_torch_computes(inputs: SequenceInputs) ->
     units = np.array([0, 1, 2, 3])
     labels = inputs.labels(units)
     logits = torch.randn(4, labels.shape[1], 300, generator=torch.Generator().manual_seed(0)) * 5
-    kept = told(logits.numpy(), inputs, units)
+    kept = told(logits.numpy(), labels)
     loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), torch.from_numpy(labels), reduction="none").sum(1)
     np.testing.assert_allclose(kept[:, 0], loss.numpy(), rtol=1e-5)
     assert kept[:, 1].tolist() == (labels != IGNORED).sum(1).tolist()
