@@ -3,6 +3,8 @@
     python benchmarks/tasks/spoken_digits.py data FSDD OUT              # manifests and joined recordings
     python benchmarks/tasks/spoken_digits.py labels OUT --network yamnet --weights FILE --split official --method auto
     python benchmarks/tasks/spoken_digits.py strings OUT --weights FILE --method full --num-epochs 30 --learning-rate 1e-3
+    python benchmarks/tasks/spoken_digits.py whisper OUT/whisper        # a small Whisper that has learnt nothing, as a folder
+    luthier tune OUT/strings --audio file --target transcript --model OUT/whisper --method full
 
 The networks come from `examples/sound_networks`; for one that transformers knows, `luthier tune OUT/official --model FOLDER` is
 enough. Strings are made of recordings of one speaker, test strings of test recordings only.
@@ -10,12 +12,14 @@ enough. Strings are made of recordings of one speaker, test strings of test reco
 
 import argparse
 import csv
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
+import torch
 
 import luthier
 from luthier.core.seeding import generator_for
@@ -25,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 RATE = 8_000
 SIZES = {"train": 1_800, "validation": 200, "test": 300}
+SIDES = {"layers": 2, "attention_heads": 4, "ffn_dim": 384}  # of either side of the small Whisper
 LENGTHS, PAUSES = (2, 6), (0.03, 0.15)  # digits of a string; seconds between them
 
 
@@ -82,6 +87,39 @@ def write_strings(rows: Sequence[dict[str, str]], out: Path) -> None:
         write_table(out / "strings" / f"{part}.csv", written, ["file", "transcript", "speaker"])
 
 
+def write_whisper(folder: Path) -> None:
+    """A Whisper of two blocks on either side with random weights, which hears five seconds at 8 kHz, and its tokenizer."""
+    from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+    from luthier.testing.language_folders import byte_tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = byte_tokenizer([f" {word} {word}" for word in WORDS] * 50, vocabulary_size=320)
+    sizes = {f"{part}_{what}": size for part in ("encoder", "decoder") for what, size in SIDES.items()}
+    settings = WhisperConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        d_model=96,
+        num_mel_bins=40,
+        max_source_positions=125,
+        max_target_positions=64,
+        **sizes,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+        suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )
+    WhisperForConditionalGeneration(settings).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    tokens = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "model_max_length": 64}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", **tokens}))
+    hears = {"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 40, "chunk_length": 5}
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({**hears, "sampling_rate": RATE, "hop_length": 160, "n_fft": 256})
+    )
+
+
 def load_backbone(network: str, weights: str | None):
     from sound_networks.frames import frame_backbone
     from sound_networks.yamnet import load_yamnet
@@ -91,7 +129,7 @@ def load_backbone(network: str, weights: str | None):
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["data", "labels", "strings"])
+    parser.add_argument("what", choices=["data", "labels", "strings", "whisper"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("--network", default="frames", choices=["frames", "yamnet"])
@@ -102,6 +140,9 @@ def main() -> None:
         rows = read_rows(arguments.folder)
         write_labels(rows, arguments.out)
         write_strings(rows, arguments.out)
+        return
+    if arguments.what == "whisper":
+        write_whisper(arguments.folder)
         return
     settings = {
         flag.removeprefix("--").replace("-", "_"): parse(value) for flag, value in zip(rest[::2], rest[1::2], strict=True)
