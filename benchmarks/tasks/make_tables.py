@@ -5,6 +5,7 @@
 nlupp: folds 0 to 17 to train, 18 and 19 to test; the columns `text` and `intents`.
 bccd: which kinds of cells a picture shows (`cells`, with ";" between them) and how many red ones it has (`red_cells`), from
 the boxes that were drawn around them; the parts are those of the data set.
+tatoeba: sentences with translations, those whose English is a question (`questions.tsv`) and all others (`statements.tsv`).
 """
 
 import argparse
@@ -41,6 +42,14 @@ def write_bccd(source: Path, folder: Path) -> None:
                 writer.writerow([str(picture), ";".join(sorted(map(str, cells))), cells["RBC"]])
 
 
+def write_tatoeba(source: Path, folder: Path) -> None:
+    """Two tables: one to pre-train on, the other to tune on; no English sentence is in both."""
+    heading, *rows = source.read_text(encoding="utf-8").splitlines()
+    for name, asks in (("statements", False), ("questions", True)):
+        chosen = [row for row in rows if row.partition("\t")[0].rstrip('" ').endswith("?") is asks]
+        (folder / f"{name}.tsv").write_text("\n".join([heading, *chosen]) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """All tables below one folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -49,6 +58,7 @@ def main() -> None:
     for name, write, source in (
         ("nlupp", write_nlupp, SHARED / "data" / "nlupp" / "banking.jsonl"),
         ("bccd", write_bccd, SHARED / "data" / "bccd"),
+        ("tatoeba", write_tatoeba, SHARED / "data" / "tatoeba_eng_spa" / "pairs.tsv"),
     ):
         (folder / name).mkdir(parents=True, exist_ok=True)
         write(source, folder / name)

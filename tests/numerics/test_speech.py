@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luthier.errors import SpecError
 from luthier.evaluation.edit_distance import edit_distance
 from luthier.evaluation.intervals import score
 from luthier.evaluation.measures import MEASURES
@@ -18,7 +19,12 @@ from luthier.evaluation.text_predictions import text_predictions
 from luthier.models.backbone import State
 from luthier.models.frame_head import FrameHead, certainly_blank
 from luthier.models.heads import LinearHead
+from luthier.models.settings import GenerationSettings, refuse_idle_generation
+from luthier.package.model import decoding
 from luthier.tasks import TASKS
+from luthier.tasks.inputs import TokenInputs
+from luthier.tasks.prefix_beams import best_prefixes
+from luthier.tasks.protocol import TaskState, with_beams
 from luthier.tasks.transcripts import EMPTY, IGNORED, best_path, frames_needed, joined, spoken, text_of
 
 TASK = TASKS["speech-recognition"]
@@ -150,3 +156,51 @@ def test_a_network_of_patches_is_refused(tmp_path: Path) -> None:
     assert "wav2vec" in caught.value.remedy
     with pytest.raises(ModelError, match="no state for each moment"):
         FrameHead(LinearHead(4, 3, dropout=0.0, seed=0))(State(hidden=torch.ones(1, 4, 2, 2), mask=None, pooled=None))
+
+
+def likeliest_text(probs: np.ndarray) -> tuple[tuple[int, ...], dict[tuple[int, ...], float]]:
+    """All paths through a few frames, their probabilities added up by what they say."""
+    texts: dict[tuple[int, ...], float] = {}
+    for path in itertools.product(range(probs.shape[1]), repeat=len(probs)):
+        said = tuple(place for place, _ in itertools.groupby(path) if place != 0)
+        texts[said] = texts.get(said, 0.0) + float(np.prod(probs[np.arange(len(probs)), path]))
+    return max(texts, key=lambda text: texts[text]), texts
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10_000), frames=st.integers(1, 5), characters=st.integers(1, 3))
+def test_enough_beams_find_the_likeliest_text_of_all(seed: int, frames: int, characters: int) -> None:
+    logits = np.random.default_rng(seed).normal(0, 1.5, (2, frames, characters + 1))
+    found = best_prefixes(logits, 8, beams=200)
+    for row, said in zip(logits, found, strict=True):
+        probs = np.exp(row) / np.exp(row).sum(axis=1, keepdims=True)
+        best, texts = likeliest_text(probs)
+        text = tuple(int(place) for place in said if place != EMPTY)
+        assert texts[text] == pytest.approx(texts[best], rel=1e-9)
+
+
+def test_several_beams_hear_what_the_best_path_misses() -> None:
+    logits = np.log(np.array([[[0.6, 0.4], [0.6, 0.4]]]))
+    assert best_path(logits, 2).tolist() == [[EMPTY, EMPTY]]
+    assert best_prefixes(logits, 2, beams=3).tolist() == [[1.0, EMPTY]]
+    peaked = 20 * np.eye(3)[[[1, 1, 0, 1, 2, 2, 0]]]
+    assert best_prefixes(peaked, 4, beams=2).tolist() == best_path(peaked, 4).tolist()
+
+
+def test_beams_are_asked_for_by_the_state_and_only_when_the_model_is_asked() -> None:
+    state = TaskState(task=TASK.name, values={"characters": "ab"})
+    assert with_beams(TASK, state, 1) is state
+    assert with_beams(TASKS["text-classification"], state, 5) is state
+    asked = with_beams(TASK, state, 3)
+    assert decoding(TASK, state) == TASK.decode
+    logits = np.log(np.array([[[0.6, 0.3, 0.1], [0.6, 0.3, 0.1]]]))
+    inputs = TokenInputs.build(np.arange(2), np.array([0, 2]), pad_id=0)
+    assert decoding(TASK, asked)(logits, inputs, np.array([0])).tolist() == [[1.0, EMPTY]]
+    assert decoding(TASK, state)(logits, inputs, np.array([0])).tolist() == [[EMPTY, EMPTY]]
+
+
+def test_settings_of_writing_are_refused_for_frames_but_for_beams() -> None:
+    refuse_idle_generation(GenerationSettings(num_beams=4), generates=False, searches=True, task=TASK.name)
+    with pytest.raises(SpecError, match="--max-new-tokens") as refused:
+        refuse_idle_generation(GenerationSettings(max_new_tokens=4), generates=False, searches=True, task=TASK.name)
+    assert refused.value.remedy == "leave --max-new-tokens out"

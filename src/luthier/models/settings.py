@@ -61,14 +61,18 @@ class GenerationSettings(Settings):
     stop_strings: tuple[str, ...] = Field((), description="Texts at which an answer ends, which do not belong to it")
 
 
-def refuse_idle_generation(generation: GenerationSettings, *, generates: bool, task: str) -> None:
+def refuse_idle_generation(generation: GenerationSettings, *, generates: bool, task: str, searches: bool = False) -> None:
     """Raise SpecError for words about answers that nothing writes, or about beams where there is one.
+
+    Args:
+        searches: Whether answers that are not written are looked for with beams all the same.
 
     Example:
         >>> refuse_idle_generation(GenerationSettings(num_beams=4), generates=True, task="sequence-to-sequence")
     """
     default = GenerationSettings()
     said = [name for name in GenerationSettings.model_fields if getattr(generation, name) != getattr(default, name)]
+    said = [name for name in said if not (searches and name == "num_beams")]
     if said and not generates:
         flag = f"--{said[0].replace('_', '-')}"
         raise SpecError(f"{flag} is for models that write answers; {task} does not.", remedy=f"leave {flag} out")

@@ -1,6 +1,7 @@
 """A tuned model that answers: load it, give it texts, pictures or recordings, get labels, numbers or texts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from luthier.package.folder import ModelDescription, load_folder, read_descripti
 from luthier.package.tolerant import faults_of, tolerant
 from luthier.tasks import TASKS
 from luthier.tasks.inputs import EMPTY, Inputs, units_of
-from luthier.tasks.protocol import Task, Writer
+from luthier.tasks.protocol import BEAMS, Task, TaskState, Writer, searches_beams
 from luthier.training.device import choose_device, choose_precision
 from luthier.training.model import TunedModel
 
 MOST_FAULTS_NAMED = 5
+Decode = Callable[[Float[np.ndarray, "B ..."], Inputs, Int[np.ndarray, " B"]], Float[np.ndarray, "B K"]]
 
 
 class Model:
@@ -49,6 +51,7 @@ class Model:
             self.precision = "float32"
         self._backbone = frozen_copy(model.backbone, precision=self.precision, device=device)
         self._head = model.head.to(device).eval()
+        self._decode = decoding(self.task, description.state)
         self._writer = Writer(backbone=self._backbone, processor=processor, device=device)
 
     @property
@@ -175,12 +178,21 @@ class Model:
             for places in batches_by_length(inputs.lengths[units], is_media=self.description.modality != "text"):
                 state = self._backbone(to_device(inputs.batch(units[places]), dtype=dtype, device=self.device))
                 values = self._head(pool_for(self._head, self._backbone, state)).float().cpu().numpy()
-                numbers = self.task.decode(values, inputs, units[places])
+                numbers = self._decode(values, inputs, units[places])
                 if self.task.generate is not None:
                     numbers = np.hstack([numbers, self.task.generate(self._writer, inputs, units[places])])
                 decoded.put(places, numbers)
         assert decoded.array is not None
         return decoded.array
+
+
+def decoding(task: Task, state: TaskState) -> Decode:
+    """How a model's outputs are decoded when it is asked: with beams, where the state says so."""
+    beams = state.values.get(BEAMS)
+    if beams is None or not searches_beams(task):
+        return task.decode
+    search: Decode = partial(getattr(task, "search"), beams=int(beams))  # noqa: B009
+    return search
 
 
 def _as_read(rows: Iterable[Any]) -> list[Any]:

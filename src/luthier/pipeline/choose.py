@@ -43,7 +43,7 @@ from luthier.pipeline.prepare import Prepared, read_columns
 from luthier.pipeline.table_model import find_table_model, precision_of_tables
 from luthier.spec import TuneSpec
 from luthier.tasks.inputs import Inputs, units_of
-from luthier.tasks.protocol import Companions, Contrastive, Task, TaskState, has_own_head
+from luthier.tasks.protocol import Companions, Contrastive, Task, TaskState, has_own_head, with_beams
 from luthier.training.balance import describe_balance
 from luthier.training.device import choose_device, choose_precision, choose_threads
 
@@ -140,7 +140,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     threads = choose_threads(spec.training.threads, seat=seat)
     table, parts, corpus = scored_rows(prepared)
     schema = prepared.dataset.schema
-    state = task.fit_state(table.take(parts["train"]), schema)
+    state = with_beams(task, task.fit_state(table.take(parts["train"]), schema), spec.generation.num_beams)
     refuse_unfit_costs(spec.evaluation, state.labels)
     rows = task.rows(read_columns(table, schema), schema.roles)
     if task.modality == "table":

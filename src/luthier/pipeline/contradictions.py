@@ -6,7 +6,7 @@ from luthier.models.settings import HeadSettings, TableSettings, refuse_idle_gen
 from luthier.pipeline.general import refuse_lonely_general
 from luthier.pipeline.plain_texts import refuse_target
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import Contrastive, Task, has_own_head
+from luthier.tasks.protocol import Contrastive, Task, has_own_head, searches_beams
 from luthier.training.balance import refuse_double_balance
 
 
@@ -79,7 +79,7 @@ def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
     from luthier.training.mixing.mixture import MixingSettings
 
     training = spec.training
-    refuse_idle_generation(spec.generation, generates=task.generate is not None, task=task.name)
+    refuse_idle_generation(spec.generation, generates=task.generate is not None, task=task.name, searches=searches_beams(task))
     refuse_unfit_mixing(MixingSettings(mixup=training.mixup, cutmix=training.cutmix), task.modality)
     pooling = spec.model.head.pooling
     problems = _table_problems(spec, task)

@@ -8,7 +8,7 @@ A **row** is an example of the table. A **unit** is one encoded input: a row has
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -33,6 +33,7 @@ HeadOrigin = Literal["fresh", "probe", "previous"]
 ProbeLoss = Literal["cross-entropy", "binary", "squared"]
 Modality = Literal["text", "image", "audio", "table"]
 LINEAR = HeadSettings()
+BEAMS = "num_beams"  # in the values of the state of a task that searches with several
 FIT = "fit"  # in the evidence of `match`: how well a task fits where several do, 1 if it does not say
 
 
@@ -295,6 +296,16 @@ class Task(Protocol):
 def has_own_head(task: Task) -> bool:
     """Whether the network brings its head along: nothing is pooled, and no new head is trained."""
     return task.network != "encoder"
+
+
+def searches_beams(task: Task) -> bool:
+    """Whether answers can be looked for with beams when test is scored and a model is asked: `search`, in place of `decode`."""
+    return hasattr(task, "search")
+
+
+def with_beams(task: Task, state: TaskState, num_beams: int) -> TaskState:
+    """The state, which says how many beams there are, if there are several and the task searches itself."""
+    return replace(state, values={**state.values, BEAMS: num_beams}) if num_beams > 1 and searches_beams(task) else state
 
 
 def steering_measure(task: Task) -> str:

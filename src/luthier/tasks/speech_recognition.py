@@ -28,6 +28,7 @@ from luthier.models.settings import HeadSettings, NetworkKind
 from luthier.tasks.answers.label import groups_of
 from luthier.tasks.audio_inputs import AudioInputs
 from luthier.tasks.inputs import EMPTY, Inputs
+from luthier.tasks.prefix_beams import best_prefixes
 from luthier.tasks.protocol import (
     FIT,
     LINEAR,
@@ -185,6 +186,12 @@ class SpeechRecognition:
     ) -> Float[np.ndarray, "B K"]:
         """The best path."""
         return best_path(outputs, int(inputs.lengths.max()))
+
+    def search(
+        self, outputs: Float[np.ndarray, "B T V"], inputs: Inputs, units: Int[np.ndarray, " B"], *, beams: int
+    ) -> Float[np.ndarray, "B K"]:
+        """The likeliest text, all paths that say it together: slower than `decode`, and asked for by `--num-beams`."""
+        return best_prefixes(outputs, int(inputs.lengths.max()), beams=beams)
 
     def merge(self, decoded: Float[np.ndarray, "U K"], row_of: Int[np.ndarray, " U"]) -> Float[np.ndarray, "N L"]:
         """One window after the other."""
