@@ -59,6 +59,9 @@ class GenerationSettings(Settings):
         1.0, description="Above 0 beams favour long answers, below 0 short ones; only with more than one beam"
     )
     stop_strings: tuple[str, ...] = Field((), description="Texts at which an answer ends, which do not belong to it")
+    spoken_language: str | None = Field(
+        None, description="Language that is spoken (en, es, ...), for a model that writes down several, such as Whisper"
+    )
 
 
 def refuse_idle_generation(generation: GenerationSettings, *, generates: bool, task: str, searches: bool = False) -> None:

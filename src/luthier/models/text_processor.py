@@ -202,6 +202,12 @@ class TextProcessor:
             )
         return self._with(max_length=max_length, chat_template=self.chat_template)
 
+    def with_special(self, ids: Mapping[str, int]) -> "TextProcessor":
+        """The same processor with more special tokens, by name."""
+        made = self._with(max_length=self.max_length, chat_template=self.chat_template)
+        made.special_ids |= ids
+        return made
+
     def with_chat_template(self, template: str | None) -> "TextProcessor":
         """The same processor with another chat template, or none."""
         return self._with(max_length=self.max_length, chat_template=template)

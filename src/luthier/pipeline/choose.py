@@ -40,6 +40,7 @@ from luthier.pipeline.found import Found, Workplace
 from luthier.pipeline.language import language_decisions, with_template
 from luthier.pipeline.packing import PACKING
 from luthier.pipeline.prepare import Prepared, read_columns
+from luthier.pipeline.spoken import with_language
 from luthier.pipeline.table_model import find_table_model, precision_of_tables
 from luthier.spec import TuneSpec
 from luthier.tasks.inputs import Inputs, units_of
@@ -199,8 +200,11 @@ def _find(
     task = prepared.task
     source, processor = _origin(spec.model, task, backbone, near=prepared.root)
     processor, written = with_template(processor, task, spec.model.chat_template)
+    processor, spoken = with_language(processor, task, source.folder, spec.generation.spoken_language)
     processor, fitted = _fit_length(processor, task, [rows[row] for row in train], spec.model)
-    return Found(source=source, processor=processor, inputs=task.encode(rows, processor, state), decisions=[*written, *fitted])
+    return Found(
+        source=source, processor=processor, inputs=task.encode(rows, processor, state), decisions=[*written, *spoken, *fitted]
+    )
 
 
 def _origin(

@@ -12,6 +12,7 @@ from luthier.models.chat_template import AUTO, NONE, chosen_template
 from luthier.models.processors import Processor, TextProcessor
 from luthier.pipeline.found import Found
 from luthier.pipeline.packing import choose_packing
+from luthier.pipeline.spoken import speak
 from luthier.spec import TuneSpec
 from luthier.tasks.inputs import AnsweredInputs
 from luthier.tasks.protocol import Task
@@ -70,4 +71,5 @@ def _generation_decision(
     ends = getattr(task, "ends", None)
     known = () if ends is None else tuple(ends(found.processor))
     set_generation(backbone.network, spec.generation, max_new_tokens=decision.value, ends=known)
+    speak(backbone, found.processor)
     return [decision]

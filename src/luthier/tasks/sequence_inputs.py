@@ -11,6 +11,8 @@ from luthier.models.text_processor import TextProcessor
 from luthier.tasks.inputs import Batch, Inputs
 from luthier.tasks.word_inputs import IGNORED
 
+PROMPT = ("language", "task", "untimed")  # special tokens that stand in front of transcripts, where a model has them
+
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceInputs:
@@ -97,10 +99,17 @@ def answer_tokens(texts: Sequence[str | None], processor: TextProcessor) -> list
     rows = processor.encode([text or "" for text in texts])
     ids = [rows.row(number).tolist() for number in range(len(texts))]
     ids = [row[1:] if row[:1] == [start] else row for row in ids]  # Whisper's tokenizer puts the decoder's first token in front
+    ids = [[*_prompt_of(processor, row), *row] for row in ids]
     return [
         [] if text is None else found if found[-1:] == [end] else [*found[: processor.max_length - 1], end]
         for text, found in zip(texts, ids, strict=True)
     ]
+
+
+def _prompt_of(processor: TextProcessor, answer: Sequence[int]) -> list[int]:
+    """What a model that hears is told behind its first token: language, task, no times; as far as the answer lacks it."""
+    prompt = [processor.special_ids[name] for name in PROMPT if name in processor.special_ids]
+    return prompt[:-1] if prompt and prompt[-1:] == list(answer[:1]) else prompt
 
 
 def end_of(processor: TextProcessor) -> int:
