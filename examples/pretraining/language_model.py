@@ -5,8 +5,8 @@
 A SOURCE is a text file (a text per paragraph, or per line where no line is empty), or a table with the columns to read:
 `pairs.tsv:eng,spa`, `papers.jsonl:source`. OUT becomes a folder as Hugging Face's transformers load it, with
 `tokenizer.json` (byte-level BPE), `config.json` and `model.safetensors`. Causal models have Llama's architecture, and a chat
-template; masked ones are BERTs, and those that take noise out small T5s. In all of them one table of weights reads and writes
-tokens.
+template; masked ones are ModernBERTs, and those that take noise out small T5s. In all of them one table of weights reads and
+writes tokens.
 
 A tenth of the rows is held out, told by a checksum of their first column (`is_held_out`), so that anyone can tell again
 which; OUT/held_out.txt has their texts, and OUT/pretraining.json says what was read and how well the held-out texts are told.
@@ -16,8 +16,8 @@ It costs about half a second of one CPU core for each step of 2,048 tokens. 1,50
 for grammar and the words of the texts, and not for facts. Such a model is good for trying out what fine-tuning does, and for
 measuring it honestly: what it has read is known.
 
-Sources: Sennrich et al. 2016 (byte-pair encoding); Touvron et al. 2023 (Llama); Devlin et al. 2019 (BERT); Raffel et al. 2020
-(T5: spans replaced by marks).
+Sources: Sennrich et al. 2016 (byte-pair encoding); Touvron et al. 2023 (Llama); Warner et al. 2024 (ModernBERT); Raffel et al.
+2020 (T5: spans replaced by marks).
 """
 
 import argparse
@@ -36,10 +36,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import Tensor, nn
 from transformers import (
-    BertConfig,
-    BertForMaskedLM,
     LlamaConfig,
     LlamaForCausalLM,
+    ModernBertConfig,
+    ModernBertForMaskedLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     T5Config,
@@ -53,7 +53,7 @@ from luthier.data.settings import DataSettings
 
 POSITIONS, BLOCKS_PER_BATCH = 256, 8
 HELD_OUT_PERCENT = 10
-LEARNING_RATE, WARMUP_FRACTION = 1e-3, 0.1
+WARMUP_FRACTION = 0.1
 MASKED_SHARE = 0.3  # twice the usual share: Wettig et al. 2023, "Should you mask 15% in masked language modeling?"
 NOISE_SHARE, SPAN_TOKENS, MARKS = 0.15, 3, 64
 IGNORED = -100
@@ -110,11 +110,13 @@ class Kind:
 
     Attributes:
         marks: Tokens that are no text: what fills up, begins, and ends; then the others.
+        learning_rate: At its peak.
         build: Tokenizer -> the network.
         hide: (blocks [B, T], tokenizer, generator) -> what the network is given; labels among it.
     """
 
     marks: tuple[str, ...]
+    learning_rate: float
     build: Callable[[PreTrainedTokenizerFast], PreTrainedModel]
     hide: Callable[[np.ndarray, PreTrainedTokenizerFast, np.random.Generator], dict[str, np.ndarray]]
 
@@ -136,20 +138,28 @@ def build_llama(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     return LlamaForCausalLM(config)
 
 
-def build_bert(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    """A masked language model."""
-    config = BertConfig(
+def build_modernbert(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    """A masked language model.
+
+    One whose attention knows how far apart tokens stand learns in hundreds of steps that neighbours matter; a BERT needs
+    thousands.
+    """
+    config = ModernBertConfig(
         vocab_size=len(tokenizer),
         hidden_size=192,
-        intermediate_size=768,
+        intermediate_size=384,
         num_hidden_layers=4,
         num_attention_heads=6,
         max_position_embeddings=POSITIONS,
-        hidden_dropout_prob=0.0,  # each text is read about once: there is nothing to overfit
-        attention_probs_dropout_prob=0.0,
+        global_attn_every_n_layers=1,
         pad_token_id=tokenizer.pad_token_id,
+        cls_token_id=tokenizer.cls_token_id,
+        sep_token_id=tokenizer.sep_token_id,
+        bos_token_id=tokenizer.cls_token_id,
+        eos_token_id=tokenizer.sep_token_id,
+        tie_word_embeddings=True,
     )
-    return BertForMaskedLM(config)
+    return ModernBertForMaskedLM(config)
 
 
 def build_t5(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
@@ -214,10 +224,13 @@ def hide_spans(blocks: np.ndarray, tokenizer: PreTrainedTokenizerFast, generator
 
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
 KINDS = {
-    "causal": Kind(marks=("<|pad|>", "<|end|>", "<|end|>", *ROLES), build=build_llama, hide=next_tokens),
-    "masked": Kind(marks=("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"), build=build_bert, hide=hide_tokens),
+    "causal": Kind(marks=("<|pad|>", "<|end|>", "<|end|>", *ROLES), learning_rate=1.5e-3, build=build_llama, hide=next_tokens),
+    "masked": Kind(
+        marks=("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"), learning_rate=2e-3, build=build_modernbert, hide=hide_tokens
+    ),
     "denoising": Kind(
         marks=("<|pad|>", "<|end|>", "<|end|>", *(f"<|mark_{number}|>" for number in range(MARKS))),
+        learning_rate=2e-3,
         build=build_t5,
         hide=hide_spans,
     ),
@@ -273,7 +286,7 @@ def loss_of(network: PreTrainedModel, kind: str, batch: dict[str, np.ndarray]) -
     if kind == "masked":  # scores are needed where something is hidden only, and they are a good part of the work
         counted = labels != IGNORED
         states = network.base_model(input_ids=given).last_hidden_state[counted]
-        return nn.functional.cross_entropy(network.cls(states), labels[counted]), int(counted.sum())
+        return nn.functional.cross_entropy(network.decoder(network.head(states)), labels[counted]), int(counted.sum())
     counted_tokens = labels.numel() - (len(labels) if kind == "causal" else 0)
     return network(input_ids=given, labels=labels).loss, counted_tokens
 
@@ -293,8 +306,8 @@ def evaluate(network: PreTrainedModel, kind: str, blocks: np.ndarray, tokenizer:
 
 def fit(network: PreTrainedModel, kind: str, blocks: np.ndarray, tokenizer: PreTrainedTokenizerFast, *, steps: int) -> None:
     """AdamW, a short warm-up, then down to nothing along a cosine; blocks in random order, again and again."""
-    generator = generator_for(0, "training")
-    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    generator, rate = generator_for(0, "training"), KINDS[kind].learning_rate
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     warmup = max(1, round(WARMUP_FRACTION * steps))
     begin, order = time.perf_counter(), np.zeros(0, dtype=np.int64)
     network.train()
@@ -303,7 +316,7 @@ def fit(network: PreTrainedModel, kind: str, blocks: np.ndarray, tokenizer: PreT
             order = np.concatenate([order, generator.permutation(len(blocks))])
         chosen, order = order[:BLOCKS_PER_BATCH], order[BLOCKS_PER_BATCH:]
         rising, left = (step + 1) / warmup, (steps - step) / max(1, steps - warmup)
-        optimizer.param_groups[0]["lr"] = LEARNING_RATE * min(rising, 0.5 * (1 - math.cos(math.pi * min(1.0, left))))
+        optimizer.param_groups[0]["lr"] = rate * min(rising, 0.5 * (1 - math.cos(math.pi * min(1.0, left))))
         loss, _ = loss_of(network, kind, KINDS[kind].hide(blocks[chosen], tokenizer, generator))
         optimizer.zero_grad()
         loss.backward()
