@@ -52,7 +52,8 @@ _SHORT = {
     "spearman": "Spearman",
     "mean_average_precision": "mAP",
 }
-_IN_UNITS = {"mae", "rmse"}  # of the numbers that are answered, which may be of any size
+# Of the numbers that are answered, or of tokens among which a model hesitates: they may be of any size.
+_IN_UNITS = {"mae", "rmse", "perplexity"}
 
 
 # What the scores by label count, where that is not examples.

@@ -32,10 +32,12 @@ from luthier.pipeline.together import share_run, working_alone
 from luthier.pipeline.train import fit_settings, has_probe, training_rows
 from luthier.report import wanted_examples, write_report
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import has_own_head
+from luthier.tasks.protocol import Task, has_own_head
 from luthier.training.ladder import RungResult, Workbench
 from luthier.training.loop import predict_rows
 from luthier.training.model import TunedModel
+
+AS_IT_COMES = ("Pre-trained, untuned", "The pre-trained network as it comes, with its own head: nothing is trained.")
 
 
 def measure_after(
@@ -163,7 +165,7 @@ def _card(
     facts = RunFacts(
         task=task.name,
         absent={name: reason for name, reason in absent.items() if name not in test},
-        described={baseline.name: (baseline.title, baseline.about) for baseline in task.baselines if baseline.about},
+        described=_described(task),
         cost=cost,
         seeds=(spec.training.seed,),
         validation={results[0].rung.name: results[0].score, "tuned": winner.score},
@@ -183,6 +185,12 @@ def _sources(chosen: Chosen) -> Sequence[str]:
     if chosen.mixture is None:
         return ()
     return named_sources(chosen.mixture, chosen.mixture.source_of(chosen.table.take(chosen.parts["test"])))
+
+
+def _described(task: Task) -> dict[str, tuple[str, str]]:
+    """What the models of the card are called and do, where that is not what it is for one label."""
+    described = {baseline.name: (baseline.title, baseline.about) for baseline in task.baselines if baseline.about}
+    return {"pretrained": AS_IT_COMES, **described} if has_own_head(task) else described
 
 
 def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> TuneSpec:

@@ -152,6 +152,18 @@ def score(measure: str, value: float | None) -> str:
     return "–" if value is None else _glued(format_score(measure, value))
 
 
+def tick(measure: str, value: float) -> str:
+    """A round score beside an axis, without zeros that say nothing.
+
+    Example:
+        >>> tick("accuracy", 0.9).replace(NBSP, " "), tick("token_loss", 100.0), tick("r2", 0.25)
+        ('90 %', '100', '0.25')
+    """
+    number, _, unit = score(measure, value).partition(NBSP)
+    whole = number.rstrip("0").rstrip(".") if "." in number else number
+    return f"{whole}{NBSP}{unit}" if unit else whole
+
+
 def score_range(measure: str, interval: Interval) -> str:
     """An interval with its unit.
 

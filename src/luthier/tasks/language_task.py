@@ -39,13 +39,13 @@ from luthier.tasks.protocol import (
     TaskState,
 )
 from luthier.tasks.row_task import NO_SCRATCH
+from luthier.tasks.token_losses import token_loss, told
 from luthier.tasks.word_inputs import IGNORED
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from torch import Tensor, nn
 
-AT_ONCE = 4_096  # tokens whose scores over all others are looked at together
 LIKELIHOOD = "likelihood"
 
 
@@ -142,12 +142,7 @@ class LanguageTask:
 
     def loss(self, outputs: "Tensor", targets: "Tensor", *, recipe: LossRecipe = PLAIN) -> LossSum:
         """Cross-entropy over the tokens that are to be told, in float32."""
-        from torch.nn.functional import cross_entropy
-
-        targets = targets[:, : outputs.shape[1]]
-        counted = targets != IGNORED
-        total = cross_entropy(outputs[counted].float(), targets[counted], reduction="sum")
-        return LossSum(sum=total, weight=float(counted.sum()))
+        return token_loss(outputs, targets)
 
     def start_loss(
         self, state: TaskState, head_origin: HeadOrigin, *, recipe: LossRecipe = PLAIN
@@ -160,17 +155,7 @@ class LanguageTask:
     ) -> Float[np.ndarray, "B 2"]:
         """The loss of each unit, summed over the tokens that are told, and how many these are."""
         assert isinstance(inputs, LanguageInputs)
-        labels = inputs.labels(units)[:, : outputs.shape[1]]
-        unit, place = np.nonzero(labels != IGNORED)
-        sums = np.zeros(len(units))
-        for start in range(0, len(unit), AT_ONCE):
-            some = slice(start, start + AT_ONCE)
-            scores = outputs[unit[some], place[some]].astype(np.float64)
-            top = scores.max(axis=1, keepdims=True)
-            spread = top[:, 0] + np.log(np.exp(scores - top).sum(axis=1))
-            losses = spread - scores[np.arange(len(scores)), labels[unit[some], place[some]]]
-            sums += np.bincount(unit[some], weights=losses, minlength=len(units))
-        return np.stack([sums, np.bincount(unit, minlength=len(units))], axis=1).astype(np.float32)
+        return told(outputs, inputs.labels(units))
 
     def merge(self, decoded: Float[np.ndarray, "U 2"], row_of: Int[np.ndarray, " U"]) -> Float[np.ndarray, "N 2"]:
         """Sums over the blocks of each document."""

@@ -52,7 +52,7 @@ def build_evidence(run: RunRecords) -> Section:
         "measure": wording.measure_name(measure),
         "meaning": wording.measure_meaning(measure),
         "rows": rows,
-        "ticks": [(axis.place(tick), wording.score(measure, tick).replace(".0", "")) for tick in axis.ticks],
+        "ticks": [(axis.place(tick), wording.tick(measure, tick)) for tick in axis.ticks],
         "models": [wording.model_name(name, metrics.described) for name in best_first],
         "absent": [(wording.model_name(name, metrics.described), reason) for name, reason in _in_order(metrics.absent)],
         "others": _other_measures(metrics, best_first),
