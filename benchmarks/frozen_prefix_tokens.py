@@ -1,10 +1,11 @@
 """How much does it save to compute frozen blocks once, where every word gets a label? Our loop with the activation store
 against Hugging Face Trainer.
 
-bc5cdr (the first 1,500 of 4,560 training sentences, chemicals and diseases), MiniLM, embeddings and the first 4 of 6 blocks frozen, a linear head
-on every token, batch 32, 5 epochs, AdamW, linear schedule with a tenth of warm-up, float32 unless the case says otherwise. Of
-the few sentences with more than 128 tokens ours reads the rest in a second window, and the peer cuts it off. CPU seconds are
-those of the whole process but for the test answers. Ours scores validation after each epoch and the peer never.
+bc5cdr (the first 1,500 of 4,560 training sentences, chemicals and diseases), MiniLM, embeddings and the first 4 of 6 blocks
+frozen, a linear head on every token, batch 32, 5 epochs, AdamW, linear schedule with a tenth of warm-up, float32 unless the
+case says otherwise. Of the few sentences with more than 128 tokens ours reads the rest in a second window, and the peer cuts it
+off. CPU seconds are those of the whole process but for the test answers. Ours scores validation after each epoch and the peer
+never.
 """
 
 from collections.abc import Mapping
