@@ -15,6 +15,7 @@ from luthier.cli.terminal import printable
 from luthier.core.names import count_of
 from luthier.evaluation.by_source import describe_sources
 from luthier.evaluation.display import (
+    as_heading,
     format_difference,
     format_p,
     format_score,
@@ -170,8 +171,7 @@ def _notes(metrics: Metrics) -> list[str]:
 
 
 def _titled(measure: str) -> str:
-    title = short_title(measure)
-    return title[:1].upper() + title[1:]
+    return as_heading(short_title(measure))
 
 
 def _against(metrics: Metrics, name: str) -> Comparison | None:

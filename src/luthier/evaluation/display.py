@@ -94,6 +94,17 @@ def short_title(measure: str) -> str:
     return _SHORT.get(measure, measure_title(measure))
 
 
+def as_heading(title: str) -> str:
+    """A measure's name at the start of a line; one that is written in its own way stays so.
+
+    Example:
+        >>> as_heading("macro F1"), as_heading("chrF"), as_heading("mAP")
+        ('Macro F1', 'chrF', 'mAP')
+    """
+    first = title.split()[0] if title.strip() else ""
+    return title if first[1:] != first[1:].lower() else title[:1].upper() + title[1:]
+
+
 def is_share(measure: str) -> bool:
     """Whether the measure runs from 0 to 1 and is written in per cent."""
     return measure in _SHARES

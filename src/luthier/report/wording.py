@@ -6,7 +6,7 @@ How many digits a number has is decided in `evaluation.display`, for the termina
 import math
 from collections.abc import Mapping
 
-from luthier.evaluation.display import format_difference, format_p, format_score, format_seconds, measure_title
+from luthier.evaluation.display import as_heading, format_difference, format_p, format_score, format_seconds, measure_title
 from luthier.evaluation.records import Interval
 
 # No-break space: "93.4" and "%" stay on one line.
@@ -113,8 +113,7 @@ def measure_name(name: str) -> str:
         >>> measure_name("macro_f1"), measure_name("word_error_rate")
         ('Macro F1', 'Word error rate')
     """
-    title = measure_title(name)
-    return title[:1].upper() + title[1:]
+    return as_heading(measure_title(name))
 
 
 def measure_meaning(name: str) -> str:
