@@ -138,13 +138,6 @@ def _retained(
     return measure_retained(spec, prepared.task, chosen.state, prepared.general, before=came, after=saved)
 
 
-def _described(task: Task) -> dict[str, tuple[str, str]]:
-    """What models of the card are called and do, where that is not what it is for labels."""
-    described = {baseline.name: (baseline.title, baseline.about) for baseline in task.baselines if baseline.about}
-    own = ("Pre-trained, untuned", "The pre-trained model as it comes, asked in the same way as the tuned one.")
-    return {"pretrained": own, **described} if has_own_head(task) else described
-
-
 def _card(
     spec: TuneSpec,
     chosen: Chosen,

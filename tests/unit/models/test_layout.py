@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 from luthier.errors import ModelError
 from luthier.models.layout import EXCEPTIONS, find_layout
 from luthier.testing.backbones import tiny_backbone
+from luthier.testing.language_models import LANGUAGE_FAMILIES
 
 
 class Network(nn.Module):
@@ -32,6 +34,16 @@ def test_what_stands_before_is_the_stem_and_what_stands_after_the_tail() -> None
     layout = find_layout(Network())
     assert layout.stem == ("embed", "decoys", "encoder.noise")
     assert layout.tail == ("norm",)
+
+
+@pytest.mark.parametrize("family", ["t5", "bart"])
+def test_an_encoder_and_a_decoder_may_have_one_block_each(family: str) -> None:
+    class_name, settings, _ = LANGUAGE_FAMILIES[family]
+    kind = getattr(transformers, class_name)
+    single = {name: 1 for name in settings if name in ("num_layers", "num_decoder_layers", "encoder_layers", "decoder_layers")}
+    layout = find_layout(kind(kind.config_class(**{**settings, **single})), family)
+    assert [name.rpartition(".")[0].split(".")[-2] for name in layout.blocks] == ["encoder", "decoder"]
+    assert layout.last_start == 1
 
 
 def test_modules_without_weights_are_left_to_run_again() -> None:

@@ -15,7 +15,7 @@ from luthier.tasks.sequence_baselines import TOLD, central_sentence, copied, fir
 from luthier.tasks.sequence_inputs import SequenceInputs
 from luthier.tasks.token_losses import told
 from luthier.tasks.word_inputs import IGNORED
-from luthier.tasks.written import as_texts
+from luthier.tasks.written import as_numbers, as_texts
 from luthier.testing.language_folders import tiny_language_folder
 from luthier.testing.tables import make_dataset
 
@@ -139,3 +139,26 @@ def test_pairs_are_checked_row_by_row() -> None:
     assert "'one two'" in found["same"].problem
     assert all(finding.remedy for finding in findings)
     assert found["far_longer"].action is not None
+
+
+def test_windows_of_a_recording_are_written_one_after_the_other() -> None:
+    speech = TASKS["speech-to-text"]
+    decoded = np.hstack(
+        [np.array([[1.0, 2], [3, 4], [5, 6], [0, 0]], dtype=np.float32), as_numbers(["One", "two", "", "End."])]
+    )
+    merged = speech.merge(decoded, np.array([7, 3, 3, 3]))
+    assert as_texts(merged[:, TOLD:]) == ["One", "two End."]
+    assert merged[:, :TOLD].tolist() == [[1.0, 2.0], [8.0, 10.0]]
+    assert speech.merge(decoded, np.arange(4)) is decoded
+
+
+def test_transcripts_are_learnt_as_written_and_scored_in_small_letters() -> None:
+    speech = TASKS["speech-to-text"]
+    table = pa.table({"example_id": ["a:1", "a:2"], "audio": ["x.wav", "y.wav"], "target": [" The  END.", None]})
+    roles = {"audio": "audio", "target": "target"}
+    assert speech.rows(table, roles) == [("x.wav", "The END."), ("y.wav", None)]
+    assert speech.rows(table, {"audio": "audio"}) == ["x.wav", "y.wav"]
+    decoded = np.hstack([np.zeros((2, TOLD), dtype=np.float32), as_numbers(["THE end.", "Q"])])
+    said = speech.predictions(table, decoded, TaskState(task=speech.name), roles).table.to_pylist()
+    assert [(row["target"], row["prediction"]) for row in said] == [("the end.", "the end."), ("", "q")]
+    assert speech.answers(decoded, ["x.wav", "y.wav"], TaskState(task=speech.name)) == ["THE end.", "Q"]

@@ -58,9 +58,18 @@ def plainly(metrics: Metrics) -> str:
         "tags": of_tags,
         "relevance": of_rankings,
         "likelihood": of_texts,
+        "text": of_written,
     }
     said = by_kind.get(metrics.answer_kind, in_hundred)
     return said(metrics)
+
+
+def of_written(metrics: Metrics) -> str:
+    """How many of the texts that it writes are the right one as it stands."""
+    own = metrics.test.get(metrics.recommended, {}).get("same_text")
+    if own is None:
+        return ""
+    return f"Of 100 texts that it writes, expect about {round(100 * own.value)} to be the right one letter by letter."
 
 
 def of_labels(metrics: Metrics) -> str:
