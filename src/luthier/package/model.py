@@ -19,7 +19,7 @@ from luthier.package.columns import columns_read, narrowed
 from luthier.package.folder import ModelDescription, load_folder, read_description
 from luthier.package.tolerant import faults_of, tolerant
 from luthier.tasks import TASKS
-from luthier.tasks.inputs import EMPTY, Inputs, units_of
+from luthier.tasks.inputs import EMPTY, Inputs, units_of, work_lengths
 from luthier.tasks.protocol import BEAMS, Task, TaskState, Writer, searches_beams
 from luthier.training.device import choose_device, choose_precision
 from luthier.training.model import TunedModel
@@ -175,7 +175,7 @@ class Model:
         decoded = RowBuffer(len(units), fill=EMPTY if self.task.generate else None)
         dtype = PRECISIONS[self.precision]
         with torch.inference_mode():
-            for places in batches_by_length(inputs.lengths[units], is_media=self.description.modality != "text"):
+            for places in batches_by_length(work_lengths(inputs)[units], is_media=self.description.modality != "text"):
                 state = self._backbone(to_device(inputs.batch(units[places]), dtype=dtype, device=self.device))
                 values = self._head(pool_for(self._head, self._backbone, state)).float().cpu().numpy()
                 numbers = self._decode(values, inputs, units[places])

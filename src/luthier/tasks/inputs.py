@@ -78,6 +78,17 @@ class AnsweredInputs(Inputs, Protocol):
         """Of each unit."""
 
 
+def work_lengths(inputs: Inputs) -> Int[np.ndarray, " U"]:
+    """Tokens that decide how many units fit into a batch: of the longer of what is read and of the answer beside it.
+
+    Example:
+        >>> work_lengths(TokenInputs.build(np.arange(5), np.array([0, 2, 5]), pad_id=0)).tolist()
+        [2, 3]
+    """
+    answers = getattr(inputs, "answer_lengths", None)
+    return inputs.lengths if answers is None else np.maximum(inputs.lengths, answers)
+
+
 def units_of(inputs: Inputs, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " u"]:
     """The units of some rows, row by row.
 

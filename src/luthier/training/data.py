@@ -14,7 +14,7 @@ from luthier.data.mixture import MixedRows
 from luthier.features.passes import to_device
 from luthier.features.store import ActivationStore
 from luthier.models.backbone import ModelInputs
-from luthier.tasks.inputs import Inputs, ViewedInputs
+from luthier.tasks.inputs import Inputs, ViewedInputs, work_lengths
 from luthier.tasks.packing import PackableInputs
 from luthier.tasks.protocol import Companions
 from luthier.tasks.word_inputs import IGNORED
@@ -75,7 +75,7 @@ class TrainingRows:
         """Lengths of the part's rows; where they come with companions, of the longest of these."""
         if self.companions is not None:
             return np.asarray(self.companions.lengths(self.rows, self.inputs.lengths))
-        return np.asarray(self.inputs.lengths[self.rows])
+        return np.asarray(work_lengths(self.inputs)[self.rows])
 
     @property
     def work(self) -> int:

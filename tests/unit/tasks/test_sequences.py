@@ -10,6 +10,7 @@ import torch
 from luthier.errors import ModelError
 from luthier.models.text_processor import TextProcessor
 from luthier.tasks import TASKS
+from luthier.tasks.inputs import work_lengths
 from luthier.tasks.protocol import Sample, TaskState
 from luthier.tasks.sequence_baselines import TOLD, central_sentence, copied, first_sentence, nearest_target
 from luthier.tasks.sequence_inputs import SequenceInputs
@@ -18,6 +19,7 @@ from luthier.tasks.word_inputs import IGNORED
 from luthier.tasks.written import as_numbers, as_texts
 from luthier.testing.language_folders import tiny_language_folder
 from luthier.testing.tables import make_dataset
+from luthier.training.data import TrainingRows
 
 TASK = TASKS["sequence-to-sequence"]
 STATE = TaskState(task=TASK.name)
@@ -162,3 +164,10 @@ def test_transcripts_are_learnt_as_written_and_scored_in_small_letters() -> None
     said = speech.predictions(table, decoded, TaskState(task=speech.name), roles).table.to_pylist()
     assert [(row["target"], row["prediction"]) for row in said] == [("the end.", "the end."), ("", "q")]
     assert speech.answers(decoded, ["x.wav", "y.wav"], TaskState(task=speech.name)) == ["THE end.", "Q"]
+
+
+def test_batches_have_room_for_long_answers_to_short_sources(processor: TextProcessor) -> None:
+    made = TASK.encode([("a", "b" * 30), ("c" * 20, "d"), ("e", None)], processor, STATE)
+    rows = TrainingRows(inputs=made, rows=np.array([2, 0]), targets=TASK.targets(pa.table({}), STATE, {}, made)[[2, 0]])
+    assert work_lengths(made).tolist() == [31, 20, 1]
+    assert rows.lengths.tolist() == [1, 31]
