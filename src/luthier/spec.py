@@ -21,7 +21,7 @@ from luthier.core.yaml_text import YamlValue, parse_yaml, read_yaml, write_block
 from luthier.data.settings import DataSettings
 from luthier.errors import SpecError, raise_together
 from luthier.evaluation.settings import EvaluationSettings
-from luthier.models.settings import GenerationSettings, HeadSettings, ModelSettings, TableSettings
+from luthier.models.settings import BoxSettings, GenerationSettings, HeadSettings, ModelSettings, TableSettings
 from luthier.output import OutputSettings
 from luthier.studies.settings import SearchSettings
 from luthier.training.settings import TrainingSettings
@@ -31,6 +31,7 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "model": ModelSettings,
     "model.head": HeadSettings,
     "model.table": TableSettings,
+    "model.boxes": BoxSettings,
     "training": TrainingSettings,
     "generation": GenerationSettings,
     "evaluation": EvaluationSettings,

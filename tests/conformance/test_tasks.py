@@ -22,6 +22,24 @@ class TestTextPairClassification(TaskConformance):
     name = "text-pair-classification"
 
 
+class TestObjectDetection(TaskConformance):
+    name = "object-detection"
+    values = (
+        '[{"label": "cell", "x": 2, "y": 3, "width": 20, "height": 18}]',
+        '[{"label": "worm", "bbox": [5, 5, 30, 8]}, {"label": "cell", "bbox": [20, 20, 40, 40], "iscrowd": 1}]',
+        "[]",
+        None,
+        '[{"label": "worm", "xmin": 0, "ymin": 0, "xmax": 40, "ymax": 40}]',
+        '{"bbox": [[1, 1, 9, 9]], "category": ["cell"]}',
+        "[]",
+        '[{"label": "cell", "x": 30, "y": 30, "w": 10, "h": 10}]',
+    )
+    unknown = "no box"
+
+    def kinds(self) -> dict[str, Kind]:
+        return {"answer": Kind.BOXES}
+
+
 class TestImageClassification(TaskConformance):
     name = "image-classification"
 

@@ -20,6 +20,7 @@ PANELS = {
     "model": "Model",
     "model.head": "Head",
     "model.table": "Tables",
+    "model.boxes": "Boxes",
     "training": "Training",
     "generation": "Written answers",
     "evaluation": "Evaluation",

@@ -224,7 +224,10 @@ def _named(columns: Sequence[Column], names: Sequence[str]) -> Column | None:
 
 
 def _may_be_target(column: Column) -> bool:
-    if column.kind in (Kind.CATEGORY, Kind.CONSTANT, Kind.LIST, Kind.ANSWERS) or column.name.lower() in ANSWER_NAMES:
+    if (
+        column.kind in (Kind.CATEGORY, Kind.CONSTANT, Kind.LIST, Kind.ANSWERS, Kind.BOXES)
+        or column.name.lower() in ANSWER_NAMES
+    ):
         return True
     return column.kind is Kind.NUMBER or (column.kind in (Kind.TEXT, Kind.IDENTIFIER) and column.mean_words < _LONG_LABEL_WORDS)
 
@@ -234,14 +237,15 @@ def _holds_words(column: Column) -> bool:
 
 
 def _guess_tags(columns: Sequence[Column]) -> Decision[str | None] | None:
-    """A column with marks on the words of another: spans, tags that mark entities, or any tags beside a list of words."""
-    marks = [column for column in columns if column.kind in (Kind.TAGS, Kind.SPANS, Kind.SLOTS)]
+    """A column with marks on another: spans, tags that mark entities, any tags beside a list of words, boxes on pictures."""
+    marks = [column for column in columns if column.kind in (Kind.TAGS, Kind.SPANS, Kind.SLOTS, Kind.BOXES)]
     if any(map(_holds_words, columns)):
         marks += [column for column in columns if column.kind is Kind.LIST and column.name.lower() in TAG_NAMES]
     if not marks:
         return None
     named = next((column for name in TAG_NAMES for column in marks if column.name.lower() == name), marks[0])
     what = "spans of characters" if named.kind in (Kind.SPANS, Kind.SLOTS) else "a tag for each word"
+    what = "boxes on pictures" if named.kind is Kind.BOXES else what
     others = [column.name for column in marks if column is not named]
     also = f"; so could {' or '.join(others[:3])}" if others else ""
     return Decision(

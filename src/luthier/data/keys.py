@@ -186,9 +186,9 @@ def mix(values: UInt64[np.ndarray, " *any"]) -> UInt64[np.ndarray, " *any"]:
 def answer_kind(dataset: Dataset) -> str:
     """What the target holds: as the task reads it, or else as its column looks; empty where there is no target.
 
-    Lists are `labels` (of sentences a `text`), marks on words `entities`, at most one of each name `slots`, texts beside
-    recordings a `transcript`, numbers with more than 20 distinct values a `number` (also where all are different, as
-    identifiers are), everything else but dates a `label`.
+    Lists are `labels` (of sentences a `text`), marks on words `entities`, at most one of each name `slots`, boxes `boxes`,
+    texts beside recordings a `transcript`, numbers with more than 20 distinct values a `number` (also where all are
+    different, as identifiers are), everything else but dates a `label`.
     """
     name = dataset.schema.roles.get("target")
     if name is None or dataset.schema.answer_kind:
@@ -196,6 +196,8 @@ def answer_kind(dataset: Dataset) -> str:
     column = next(column for column in dataset.schema.columns if column.name == name)
     if column.kind in (Kind.TAGS, Kind.SPANS):
         return "entities"
+    if column.kind is Kind.BOXES:
+        return "boxes"
     if column.kind in (Kind.ANSWERS, Kind.SLOTS):
         return "answer" if column.kind is Kind.ANSWERS else "slots"
     if column.kind is Kind.LIST:

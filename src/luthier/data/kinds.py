@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from luthier.data.boxes import looks_like_boxes
 from luthier.data.conversations import looks_like_messages
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.data.lists import parse_list
@@ -121,13 +122,16 @@ def judge_kind(sample: Sequence[str], *, present: int, distinct: int, mean_words
 
 
 def _marked_kind(sample: Sequence[str]) -> Kind | None:
-    """Cells of conversations, or that say in JSON where answers or slots stand (some may be empty), or what is relevant."""
+    """Cells of conversations, or that say in JSON where boxes, answers or slots are (some are empty), or what is relevant."""
     if sum(map(looks_like_messages, sample)) >= _HALF * len(sample):
         return Kind.MESSAGES
     if sample[0][0] not in "[{":
         return None
     if sum(read_relevance(value) is not None for value in sample) >= _MOSTLY * len(sample):
         return Kind.RELEVANCE
+    filled = [value for value in sample if value != "[]"]
+    if filled and sum(map(looks_like_boxes, filled)) + len(sample) - len(filled) >= _MOSTLY * len(sample):
+        return Kind.BOXES
     forms = [looks_like(value) for value in sample]
     for kind in (Kind.ANSWERS, Kind.SLOTS):
         if kind in forms and sum(form in (kind, "empty") for form in forms) >= _MOSTLY * len(sample):

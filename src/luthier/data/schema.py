@@ -12,7 +12,8 @@ class Kind(StrEnum):
     """What a column holds, judged from its values.
 
     Six are JSON: lists of words or labels, lists of texts, lists of tags that mark entities (`B-LOC`), lists of spans of
-    characters, conversations (lists of messages), and objects that say how relevant documents are (`{"17": 2}`).
+    characters, conversations (lists of messages), boxes on pictures, and objects that say how relevant documents are
+    (`{"17": 2}`).
     """
 
     TEXT = "text"
@@ -30,6 +31,7 @@ class Kind(StrEnum):
     SPANS = "spans"
     MESSAGES = "messages"
     RELEVANCE = "relevant documents"
+    BOXES = "boxes"
     CONSTANT = "constant"
     EMPTY = "empty"
 

@@ -10,6 +10,7 @@ _SHARES = {
     "token_accuracy", "answer_f1", "exact_match", "span_f1", "span_precision", "span_recall", "span_macro_f1", "wer", "cer",
     "bleu", "chrf", "rouge_1", "rouge_2", "rouge_l",
     "same_text",
+    "box_map", "box_map50", "box_map75",
 }  # fmt: skip
 _TITLES = {
     "top_3_accuracy": "top-3 accuracy",
@@ -40,6 +41,9 @@ _TITLES = {
     "token_loss": "loss per token",
     "same_text": "exact match",
     "brier": "Brier score",
+    "box_map": "mAP (IoU 0.50 to 0.95)",
+    "box_map50": "mAP50",
+    "box_map75": "mAP75",
     "roc_auc": "ROC AUC",
     "expected_calibration_error": "calibration error",
 }
@@ -51,6 +55,7 @@ _SHORT = {
     "pearson": "Pearson",
     "spearman": "Spearman",
     "mean_average_precision": "mAP",
+    "box_map": "mAP",
 }
 # Of the numbers that are answered, or of tokens among which a model hesitates: they may be of any size.
 _IN_UNITS = {"mae", "rmse", "perplexity"}
@@ -61,6 +66,7 @@ COUNTED = {
     "entities": ("test entity", "test entities"),
     "tags": ("test word", "test words"),
     "slots": ("test piece", "test pieces"),
+    "boxes": ("test box", "test boxes"),
 }
 
 

@@ -35,11 +35,13 @@ class State:
         hidden: Last hidden states: [B, T, D], or feature maps [B, D, H, W]; of a network with its own head logits [B, T, V].
         mask: Which of T are real (None for maps and for models without padding).
         pooled: The network's own pooled output [B, D], where it has one.
+        levels: The maps at the layout's `levels`, from large to small.
     """
 
     hidden: Float[Tensor, "B ..."]
     mask: Bool[Tensor, "B T"] | None
     pooled: Float[Tensor, "B D"] | None
+    levels: tuple[Float[Tensor, "B C H W"], ...] = ()
 
 
 class Backbone(nn.Module):
@@ -73,11 +75,9 @@ class Backbone(nn.Module):
         processor: Processor | None = None,
     ) -> None:
         super().__init__()
-        self.builder = builder
-        self.processor = processor
+        self.builder, self.processor = builder, processor
         self.builder_settings: Mapping[str, Any] = {}  # what the builder is called with, as keywords; JSON types
-        self.network = network
-        self.layout, self.width, self.model_type = layout, width, model_type
+        self.network, self.layout, self.width, self.model_type = network, layout, width, model_type
         self.rehearsal: Rehearsal | None = None
         self.fixed = _fixed_parameters(network)
         self._start = 0
@@ -107,16 +107,16 @@ class Backbone(nn.Module):
                 leave the last one, or the pooled vector.
         """
         if (stored is None) != (self._start == 0):
-            were = "were not" if stored is None else "were"
             raise ModelError(
-                f"The backbone starts at block {self._start}, and stored activations {were} given.",
+                f"The backbone starts at block {self._start}; stored activations were {'not ' * (stored is None)}given.",
                 remedy="with backbone.starting_at(k): backbone(inputs, stored)",
             )
         self._stored = None if stored is None else self._in_precision_of_weights(stored)
         if self._stored is not None and self._start == self.num_blocks:
             return self._state_of(inputs, self._stored)
         try:
-            output = self.network(**self._taken(inputs))
+            with self.capturing([level for level in self.layout.levels if level < self.num_blocks]) as captured:
+                output = self.network(**self._taken(inputs))
         finally:
             self._stored = None
         hidden = next((getattr(output, name) for name in ("logits", "last_hidden_state") if hasattr(output, name)), output)
@@ -125,6 +125,7 @@ class Backbone(nn.Module):
             hidden=hidden,
             mask=self._mask_of(inputs, hidden),
             pooled=None if pooled is None or self.layout.pooling != "model" else pooled.flatten(1),
+            levels=tuple(captured.get(boundary, hidden) for boundary in self.layout.levels),
         )
 
     def _taken(self, inputs: ModelInputs) -> Mapping[str, Any]:
@@ -154,10 +155,9 @@ class Backbone(nn.Module):
 
     def _state_of(self, inputs: ModelInputs, stored: Tensor) -> State:
         """What the whole network gave, from what was stored of it: a pooled vector [B, D], or hidden states."""
-        is_pooled = stored.ndim == 2
-        return State(
-            hidden=stored, mask=None if is_pooled else self._mask_of(inputs, stored), pooled=stored if is_pooled else None
-        )
+        if stored.ndim == 2:
+            return State(hidden=stored, mask=None, pooled=stored)
+        return State(hidden=stored, mask=self._mask_of(inputs, stored), pooled=None)
 
     def _in_precision_of_weights(self, stored: Tensor) -> Tensor:
         """Activations may be stored in fewer bits than the weights have; mixed precision takes them as they are."""

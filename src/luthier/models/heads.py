@@ -274,7 +274,8 @@ def head_from(saved: Mapping[str, Any]) -> nn.Module:
     arguments = {name: value for name, value in saved.items() if name != "kind"}
     if saved.get("kind") == "own":
         return OwnHead()
-    kinds: Mapping[object, Any] = {"linear": LinearHead, "deep": DeepHead, "projection": _built_projection}
+    known: dict[object, Any] = {"linear": LinearHead, "deep": DeepHead, "projection": _built_projection}
+    kinds: Mapping[object, Any] = known | _heads_of_boxes(saved.get("kind"))
     try:
         if saved.get("kind") == "spans":
             return SpanHead(head_from(saved["tokens"]), head_from(saved["nowhere"]))  # type: ignore[arg-type]
@@ -293,6 +294,16 @@ def _built_projection(*, width: int, seed: int) -> nn.Module:
     from luthier.models.projection_head import ProjectionHead
 
     return ProjectionHead(width)
+
+
+def _heads_of_boxes(kind: object) -> dict[object, Any]:
+    """Heads that find boxes, which stand in files of their own."""
+    if kind not in ("boxes", "queries"):
+        return {}
+    from luthier.models.box_head import BoxHead
+    from luthier.models.query_head import QueryHead
+
+    return {"boxes": BoxHead, "queries": QueryHead}
 
 
 def is_linear(head: nn.Module) -> bool:

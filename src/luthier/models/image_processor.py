@@ -9,7 +9,7 @@ import hashlib
 import json
 import struct
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,11 @@ class ImageProcessor:
     def size(self) -> tuple[int, int]:
         """Height and width of what comes out."""
         return self.image_settings.size
+
+    def with_size(self, size: tuple[int, int]) -> "ImageProcessor":
+        """The same, but that every image is stretched to this height and width, whatever its shape."""
+        settings = replace(self.image_settings, resize=size, resize_short_edge=None, crop=None)
+        return ImageProcessor(settings, max_pixels=self.max_pixels)
 
     def read(self, path: Path) -> UInt8[np.ndarray, "3 height width"]:
         """One image file as pixels of the model's size, not yet normalised.

@@ -8,6 +8,7 @@ from typing import Any
 from luthier.core.names import describe_unknown
 from luthier.errors import ModelError
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF, CLIP_MEAN, CLIP_STD = (0.5, 0.5, 0.5), (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 BILINEAR, BICUBIC = 2, 3
 # What transformers' processors do where the file is silent; a processor that is not here may do something else, and is refused.
@@ -18,6 +19,12 @@ SHORT_CROPPED = {
     "image_mean": CLIP_MEAN,
     "image_std": CLIP_STD,
 }
+DETECTOR = {
+    "resample": BILINEAR,
+    "image_mean": IMAGENET_MEAN,
+    "image_std": IMAGENET_STD,
+}
+SHORTEST = 800  # of a detector's pictures, where its file is silent
 MOBILE = {"size": {"shortest_edge": 256}, "resample": BILINEAR, "crop": True}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "": {},  # no processor named: the file's own words, with ViT's defaults
@@ -30,8 +37,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "CLIP": SHORT_CROPPED,
     "MobileNetV1": MOBILE,
     "MobileNetV2": MOBILE,
+    "Detr": DETECTOR,
+    "Yolos": DETECTOR,
 }
 WARPED_FROM = 384  # ConvNeXt scales to this and larger without cropping
+# Their own processors keep the shape of pictures and fill them up to that of others. Here all are stretched to one size, which
+# is chosen for the data (`ImageProcessor.with_size`).
+STRETCHED = ("Detr", "Yolos")
 UNSUPPORTED = (
     "do_pad",
     "do_thumbnail",
@@ -81,13 +93,13 @@ def settings_from_config(config: Mapping[str, Any], path: Path) -> ImageSettings
     Raises:
         ModelError: it asks for a step that is not known here.
     """
+    stem = _stem(config)
+    config = _stretched(config) if stem in STRETCHED else config
     if asked := [key for key in UNSUPPORTED if config.get(key)]:
         raise ModelError(
             f"{path} asks for {', '.join(asked)}, which Luthier does not do.",
             remedy="choose another model (luthier models --modality image)",
         )
-    name = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
-    stem = name.removesuffix("Fast").removesuffix("Pil").removesuffix("ImageProcessor").removesuffix("FeatureExtractor")
     if stem not in DEFAULTS:
         raise ModelError(
             describe_unknown("image processor", stem, filter(None, DEFAULTS)) + f" It is named in {path}.",
@@ -111,6 +123,21 @@ def settings_from_config(config: Mapping[str, Any], path: Path) -> ImageSettings
         mean=_triple(config["image_mean"]) if normalises else (0.0, 0.0, 0.0),
         std=_triple(config["image_std"]) if normalises else (1.0, 1.0, 1.0),
     )
+
+
+def _stem(config: Mapping[str, Any]) -> str:
+    name = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
+    return name.removesuffix("Fast").removesuffix("Pil").removesuffix("ImageProcessor").removesuffix("FeatureExtractor")
+
+
+def _stretched(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a detector without what keeps the shape of pictures: all have the largest size that it allows."""
+    size: Any = config.get("size") or {}
+    sides = size if isinstance(size, Mapping) else {"shortest_edge": size, "longest_edge": config.get("max_size")}
+    shortest = int(sides.get("height") or sides.get("shortest_edge") or SHORTEST)
+    longest = int(sides.get("width") or sides.get("longest_edge") or shortest)
+    kept = {key: value for key, value in config.items() if key not in ("do_pad", "pad_size", "max_size")}
+    return {**kept, "size": {"height": shortest, "width": longest}}
 
 
 def _sizes(size: Any, default: Any, path: Path) -> tuple[tuple[int, int] | None, int | None]:

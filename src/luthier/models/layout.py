@@ -34,6 +34,8 @@ class Layout:
             the encoder does.
         last_start: The last block that a run can start from; None: any. What is frozen above it is computed anew. Of an
             encoder-decoder it is the decoder's first, which starts from what the encoder gives.
+        levels: Boundaries at which maps are handed over beside the last hidden states, for heads that stand on several; the
+            number of blocks is what leaves the last one.
     """
 
     stem: tuple[str, ...]
@@ -46,6 +48,7 @@ class Layout:
     encoder: str = ""
     middle: tuple[str, ...] = ()
     last_start: int | None = None
+    levels: tuple[int, ...] = ()
 
 
 # T5 has one dropout that it uses before the first block and after the last one: it must stay off while the stem is frozen.
@@ -90,6 +93,10 @@ EXCEPTIONS: Mapping[str, Mapping[str, object]] = {
     "wavlm": {"channels_first": ("feature_extractor",)},
     "whisper": {"channels_first": ("conv1", "conv2")},
     "audio-spectrogram-transformer": {"pooling": "model"},
+    # Mid-way positions are added between blocks, below and above the first that trains: they train when every block does.
+    "yolos": {"tail": ("layernorm",)},
+    # The blocks are the encoder's; whatever trains, the decoder and its queries do.
+    "detr": {"blocks": "encoder.layers.*", "stem": ("backbone",), "tail": ("query_position_embeddings", "decoder")},
 }
 RUN_EARLY = ("layernorm_embedding",)  # registered after the blocks of BART's relatives, and run before them
 STABLE_NORM = ("wav2vec2", "hubert", "wavlm")
@@ -112,7 +119,7 @@ def find_layout(model: nn.Module, model_type: str = "") -> Layout:
         >>> find_layout(net).blocks
         ('layers.0', 'layers.1')
     """
-    if encoder := _encoder_of(model):
+    if "blocks" not in EXCEPTIONS.get(model_type, {}) and (encoder := _encoder_of(model)):
         return _two_rows(model, encoder, model_type)
     exception = dict(EXCEPTIONS.get(model_type, {}))
     pattern = exception.pop("blocks", None)

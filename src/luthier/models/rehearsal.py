@@ -16,7 +16,7 @@ class Rehearsal:
 
     Attributes:
         outputs: For each module that can be skipped, the form of its output: None for a tensor, else one entry per place of
-            the tuple, `...` where there is a tensor and the constant otherwise.
+            the tuple, `...` where there is a tensor and the constant otherwise (`Alike` where tensors stand deeper).
         shapes: What enters each block for one example: (T, D) for tokens, (C, H, W) for maps.
         last_shape: The same of the last hidden states.
         padded: Whether T is as long as the input of each example (else it is the same for all).
@@ -34,7 +34,33 @@ def form_of(output: Any) -> tuple[Any, ...] | None:
         return None
     if not isinstance(output, tuple | list):
         return ()  # nothing that a stand-in could give back: runs from the middle fail, and are found out when they are tried
-    return tuple(... if isinstance(place, Tensor) else place for place in output)
+    return tuple(... if isinstance(place, Tensor) else _kept(place) for place in output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alike:
+    """Tensors inside of a place of an output, as they are for one example: maps nobody reads, and masks that are all the same.
+
+    Attributes:
+        parts: Tensors [1, ...], or whatever else stood there.
+    """
+
+    parts: tuple[Any, ...]
+
+    def of_batch(self, like: Tensor) -> tuple[Any, ...]:
+        """The same for a batch of hidden states."""
+        return tuple(
+            part.to(like.device, like.dtype if part.is_floating_point() else None).expand(len(like), *part.shape[1:])
+            if isinstance(part, Tensor)
+            else part
+            for part in self.parts
+        )
+
+
+def _kept(place: Any) -> Any:
+    if isinstance(place, tuple | list) and any(isinstance(part, Tensor) for part in place):
+        return Alike(parts=tuple(part[:1].detach().clone() if isinstance(part, Tensor) else part for part in place))
+    return place
 
 
 def position_bias_of(block: nn.Module, hidden: Tensor) -> Tensor:
@@ -82,6 +108,7 @@ def stand_in(
         if form is None:
             return hidden
         places = [hidden if place is ... else place for place in form]
+        places = [place.of_batch(hidden) if isinstance(place, Alike) else place for place in places]
         if biased:
             places[1] = position_bias_of(network.get_submodule(name), hidden)
         elif layout.position_bias and name in layout.blocks:

@@ -105,6 +105,27 @@ class TableSettings(Settings):
     )
 
 
+class BoxSettings(Settings):
+    """How pictures are read that boxes are found on, and which boxes are answered."""
+
+    picture_side: int | None = Field(
+        None,
+        ge=32,
+        le=4096,
+        description="Longer side of pictures that boxes are found on, in pixels (default: the model's, at least 320)",
+    )
+    limit: int = Field(100, ge=1, le=1000, description="Most boxes that are answered for one picture")
+    overlap: float = Field(
+        0.6,
+        gt=0,
+        le=1,
+        description="Of two boxes with one label that overlap more (intersection over union), the surer one stays",
+    )
+    shown_score: float = Field(
+        0.3, ge=0, le=1, description="Lowest score of boxes that predict shows (--probs: all that were kept)"
+    )
+
+
 class ModelSettings(Settings):
     """Which pre-trained model, and what becomes of it."""
 
@@ -130,3 +151,4 @@ class ModelSettings(Settings):
     )
     head: HeadSettings = HeadSettings()
     table: TableSettings = TableSettings()
+    boxes: BoxSettings = BoxSettings()

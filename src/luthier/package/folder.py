@@ -31,6 +31,7 @@ from luthier.features.table_readers import with_readers
 from luthier.models.backbone import Backbone, wrap_backbone
 from luthier.models.heads import head_from
 from luthier.models.layout import find_layout
+from luthier.models.levels import reading_levels
 from luthier.models.load import choose_attention, load_network
 from luthier.models.own import OWN, WEIGHTS, find_builder, load_own, load_weights, package_of, save_own
 from luthier.models.processors import Processor, TableProcessor, TextProcessor, load_processor
@@ -173,6 +174,8 @@ def load_folder(
     backbone = _load_backbone(folder, description, attention=choose_attention(device, longest), allow=allow)
     head = head_from(description.head)
     load_weights(head, folder / HEAD)
+    if levels := getattr(head, "levels", ()):
+        backbone = reading_levels(backbone, levels)
     return TunedModel(backbone, head), processor, description
 
 

@@ -208,6 +208,9 @@ def choose_store(
     if spec.training.cutmix:
         why = "CutMix makes other pictures in every step, which frozen blocks must see"
         return settings, Decision(name="store", value="off", reason=why, override="--cutmix 0"), {}
+    if spec.training.augment != "none":
+        why = "every step sees other views of the pictures, which frozen blocks must see"
+        return settings, Decision(name="store", value="off", reason=why, override="--augment none"), {}
     plans = [plan_boundary(chosen.backbone, chosen.inputs, settings, boundary=boundary, rows=units) for boundary in boundaries]
     reason = refusal(plans, settings.root) or replay_fault(chosen, boundaries)
     if reason:

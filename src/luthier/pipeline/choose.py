@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 import numpy as np
@@ -45,6 +45,7 @@ from luthier.pipeline.table_model import find_table_model, precision_of_tables
 from luthier.spec import TuneSpec
 from luthier.tasks.inputs import Inputs, units_of
 from luthier.tasks.protocol import Companions, Contrastive, Task, TaskState, has_own_head, with_beams
+from luthier.tasks.shaping import MakesViews, ShapesModel, Views, fit_state_for, prepare_backbone_for
 from luthier.training.balance import describe_balance
 from luthier.training.device import choose_device, choose_precision, choose_threads
 
@@ -72,6 +73,7 @@ class Chosen:
         threads: Of this machine; its processes share them.
         is_packed: Whether texts share rows of batches in training.
         made_cost: Of making the pre-trained network, where it is made in the run.
+        augment: How far the views of inputs go that steps of training see.
         weights_key: What features computed by this backbone are found again by.
         mixture: Where several sources are mixed: which, and their weights.
     """
@@ -96,6 +98,14 @@ class Chosen:
     corpus: Int[np.ndarray, " c"] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     roles: Mapping[str, str] = field(default_factory=dict)
     mixture: Mixture | None = None
+    augment: Literal["none", "light", "strong"] = "none"
+
+    @cached_property
+    def views(self) -> Views | None:
+        """Other views of inputs for training, where such are asked for."""
+        return (
+            self.task.views(self.inputs, self.augment) if self.augment != "none" and isinstance(self.task, MakesViews) else None
+        )
 
     @cached_property
     def companions(self) -> Companions | None:
@@ -139,9 +149,9 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
     device = choose_device(spec.training.device, seat=seat)
     precision = choose_precision(spec.training.precision, device=device.value)
     threads = choose_threads(spec.training.threads, seat=seat)
-    table, parts, corpus = scored_rows(prepared)
-    schema = prepared.dataset.schema
-    state = with_beams(task, task.fit_state(table.take(parts["train"]), schema), spec.generation.num_beams)
+    (table, parts, corpus), schema = scored_rows(prepared), prepared.dataset.schema
+    state = fit_state_for(task, table.take(parts["train"]), schema, settings=spec.model)
+    state = with_beams(task, state, spec.generation.num_beams)
     refuse_unfit_costs(spec.evaluation, state.labels)
     rows = task.rows(read_columns(table, schema), schema.roles)
     if task.modality == "table":
@@ -150,13 +160,12 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         precision = precision_of_tables(spec.training.precision)
     else:
         found = _find(spec, prepared, rows, backbone, train=np.union1d(parts["train"], corpus), state=state)
-    general = [*found.source.decisions, device, precision, threads, *state.decisions, *found.decisions]
-    decisions = _told(observer, [*general, *_seats_decision(seat)])
+    decisions = _told(observer, [*found.source.decisions, device, precision, threads, *state.decisions, *found.decisions])
     loaded, shortened = _load(spec.model, found, backbone, task=task, device=device.value)
     targets, train = task.targets(table, state, schema.roles, found.inputs), units_of(found.inputs, parts["train"])
     _tell_unknown(task, table, train, found.inputs, targets, observer=observer)
     last = [*shortened, *_head_decision(spec.model.head, loaded.width), *_balance_decision(spec, task, state, targets[train])]
-    last += language_decisions(spec, task, loaded, found, train, known=task.known(targets[train]))
+    last += [*_seats_decision(seat), *language_decisions(spec, task, loaded, found, train, known=task.known(targets[train]))]
     return Chosen(
         task=task,
         source=found.source,
@@ -173,6 +182,7 @@ def choose_model(spec: TuneSpec, prepared: Prepared, *, backbone: Backbone | Non
         threads=threads.value,
         weights_key=_weights_key(found.source, backbone, shortened),
         decisions=[*decisions, *_told(observer, last)],
+        augment=spec.training.augment,
         is_packed=any(made.name == PACKING and made.value for made in last),
         made_cost=found.cost,
         corpus=corpus,
@@ -253,11 +263,12 @@ def _load(
         loaded = copy.deepcopy(backbone)
         loaded.layout = replace(loaded.layout, pooling=pooling) if pooling else loaded.layout
     if settings.keep_blocks is None:
-        return loaded, []
+        return prepare_backbone_for(task, loaded, found.inputs), []
     all_blocks = loaded.num_blocks
     loaded = truncate(loaded, settings.keep_blocks)
     reason = f"as asked; the upper {all_blocks - loaded.num_blocks} of {all_blocks} blocks are left out"
-    return loaded, [Decision(name="keep_blocks", value=loaded.num_blocks, reason=reason, override="--keep-blocks K")]
+    decision = Decision(name="keep_blocks", value=loaded.num_blocks, reason=reason, override="--keep-blocks K")
+    return prepare_backbone_for(task, loaded, found.inputs), [decision]
 
 
 def _balance_decision(spec: TuneSpec, task: Task, state: TaskState, targets: np.ndarray) -> list[Decision[Any]]:
@@ -323,7 +334,9 @@ def _nothing_left(dataset: Dataset, part: str) -> DataError:
 def _fit_length(
     processor: Processor, task: Task, rows: Sequence[Any], settings: ModelSettings
 ) -> tuple[Processor, list[Decision[Any]]]:
-    """The longest input, in tokens or seconds: what the user said, or what fits the training rows."""
+    """The longest input, in tokens or seconds: what the user said, or what fits the training rows. Or what the task fits."""
+    if isinstance(task, ShapesModel):
+        return task.fit_processor(rows, processor, settings)
     if isinstance(processor, AudioProcessor):
         longest = choose_max_seconds(task.count_tokens(rows, processor) / 1000, processor, asked=settings.max_seconds)
         return processor.for_seconds(longest.value), [longest]

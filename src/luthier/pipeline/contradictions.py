@@ -2,11 +2,12 @@
 
 from luthier.data.load.weights import split_weight
 from luthier.errors import LuthierError, SpecError, raise_together
-from luthier.models.settings import HeadSettings, TableSettings, refuse_idle_generation, refuse_idle_head
+from luthier.models.settings import BoxSettings, HeadSettings, TableSettings, refuse_idle_generation, refuse_idle_head
 from luthier.pipeline.general import refuse_lonely_general
 from luthier.pipeline.plain_texts import refuse_target
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import Contrastive, Task, has_own_head, searches_beams
+from luthier.tasks.shaping import MakesViews
 from luthier.training.balance import refuse_double_balance
 
 
@@ -69,6 +70,22 @@ def _contrastive_problems(spec: TuneSpec, task: Task) -> list[LuthierError]:
     ]
 
 
+def _box_problems(spec: TuneSpec, task: Task) -> list[LuthierError]:
+    """Settings of boxes where there are none, and views of inputs that have none."""
+    problems: list[LuthierError] = []
+    if task.answer_kind != "boxes":
+        said = {name for name, value in BoxSettings() if getattr(spec.model.boxes, name) != value}
+        flags = [f"--boxes-{name.replace('_', '-')}" for name in sorted(said)]
+        problems += [
+            SpecError(f"{flag} is for boxes on pictures, and {task.name} answers with none.", remedy=f"leave {flag} out")
+            for flag in flags
+        ]
+    if spec.training.augment != "none" and not isinstance(task, MakesViews):
+        problem = f"--augment {spec.training.augment} makes other views of pictures with boxes, and {task.name} has none."
+        problems.append(SpecError(problem, remedy="leave --augment out"))
+    return problems
+
+
 def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
     """Look at the settings of training that only some tasks know.
 
@@ -82,7 +99,7 @@ def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
     refuse_idle_generation(spec.generation, generates=task.generate is not None, task=task.name, searches=searches_beams(task))
     refuse_unfit_mixing(MixingSettings(mixup=training.mixup, cutmix=training.cutmix), task.modality)
     pooling = spec.model.head.pooling
-    problems = _table_problems(spec, task)
+    problems = [*_table_problems(spec, task), *_box_problems(spec, task)]
     for flag, value, modality in (
         ("--max-length", spec.model.max_length, "text"),
         ("--max-seconds", spec.model.max_seconds, "audio"),

@@ -23,6 +23,7 @@ from luthier.pipeline.choose import Chosen
 from luthier.pipeline.train import fit_settings, known_units, learning_rows, loss_recipe
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import LossSum, Task
+from luthier.tasks.shaping import build_head_for
 from luthier.training.device import autocast
 from luthier.training.footprint import measure_footprint
 from luthier.training.ladder import default_epochs
@@ -75,7 +76,7 @@ def _time_pass(chosen: Chosen) -> float:
 
 
 def _copied_model(spec: TuneSpec, task: Task, chosen: Chosen) -> TunedModel:
-    head = task.build_head(chosen.backbone.width, chosen.state, settings=spec.model.head, seed=0)
+    head = build_head_for(task, chosen.backbone, chosen.state, settings=spec.model.head, seed=0)
     return TunedModel(copy.deepcopy(chosen.backbone), head).to(chosen.device)
 
 

@@ -21,7 +21,7 @@ from luthier.pipeline.prepare import Prepared, read_columns
 from luthier.spec import TuneSpec
 
 MOST_CHARACTERS = 400
-THUMBNAIL_SIDE = 96
+THUMBNAIL_SIDE, BOXED_SIDE = 96, 320
 SPECTROGRAM_WIDTH, SHOWN_SECONDS = 160, 8.0
 BLOCK = "█"
 HIDDEN = 3 * BLOCK
@@ -42,7 +42,11 @@ def example_texts(spec: TuneSpec, prepared: Prepared, run: Path, ids: Sequence[s
     names = [name for name in ids if name in places]
     if pictures := [name for name in schema.features if schema.kind_of(name) is Kind.IMAGE]:
         values = [{**row, **{name: Path(row[name] or "").name for name in pictures}} for row in values]
-    if thumbnail := THUMBNAILS.get(prepared.task.modality):
+    if prepared.task.answer_kind == "boxes":
+        thumbnail: Callable[[Path], str] | None = boxed_thumbnail
+    else:
+        thumbnail = THUMBNAILS.get(prepared.task.modality)
+    if thumbnail:
         return {name: thumbnail(_file_of(value)) for name, value in zip(names, values, strict=True)} if shown == "full" else {}
     if values and isinstance(values[0], Words):
         return {name: _shown_words(row, masked=shown == "masked") for name, row in zip(names, values, strict=True)}
@@ -113,7 +117,12 @@ def mask(text: str) -> str:
     return PERSONAL.sub(HIDDEN, text)
 
 
-def picture_thumbnail(path: Path) -> str:
+def boxed_thumbnail(path: Path) -> str:
+    """A picture on which boxes are drawn: large enough to see what is in them."""
+    return picture_thumbnail(path, side=BOXED_SIDE)
+
+
+def picture_thumbnail(path: Path, *, side: int = THUMBNAIL_SIDE) -> str:
     """A picture as a small data URI; empty if it cannot be read."""
     from luthier.models.image_processor import open_image
 
@@ -121,7 +130,7 @@ def picture_thumbnail(path: Path) -> str:
         image = open_image(path)
     except LuthierError:
         return ""
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    image.thumbnail((side, side))
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

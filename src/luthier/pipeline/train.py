@@ -28,6 +28,7 @@ from luthier.pipeline.run_folder import RunFolder
 from luthier.pipeline.settle import build_opening
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import HeadOrigin, LossRecipe, LossSum, Task, has_own_head, steering_measure
+from luthier.tasks.shaping import build_head_for
 from luthier.training.balance import balanced_weights
 from luthier.training.data import TrainingRows
 from luthier.training.dropout import set_dropout
@@ -195,7 +196,8 @@ def _as_it_comes(model: TunedModel, rung: Rung, bench: Workbench, chosen: Chosen
 def fresh_head(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> nn.Module:
     """The head asked for, its weights from the seed."""
     seed = seed_for(spec.training.seed, "head")
-    return prepared.task.build_head(chosen.backbone.width, chosen.state, settings=spec.model.head, seed=seed)
+    folder = chosen.source.folder
+    return build_head_for(prepared.task, chosen.backbone, chosen.state, settings=spec.model.head, seed=seed, folder=folder)
 
 
 def fresh_start(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> dict[str, Tensor]:
@@ -329,7 +331,8 @@ def known_units(chosen: Chosen, *parts: str) -> Int[np.ndarray, " u"]:
 
 def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, ActivationStore | None]:
     """What training starts from at each boundary; a head alone reads pooled vectors, or the states that it pools itself."""
-    if spec.training.cutmix:  # whatever is stored, frozen blocks have not seen the pictures that are made in each step
+    # Whatever is stored, frozen blocks have not seen the pictures that are made in each step.
+    if spec.training.cutmix or spec.training.augment != "none":
         return {0: None}
     backbone, stored = chosen.backbone, before.features.boundaries
     started = {boundary: backbone.start_of(boundary) for boundary in range(1, backbone.num_blocks + 1)}
@@ -341,9 +344,10 @@ def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[i
 
 
 def learning_rows(chosen: Chosen, units: Int[np.ndarray, " u"], store: ActivationStore | None) -> TrainingRows:
-    """Some units to be learnt from, with their companions where the loss is over whole batches."""
+    """Some units to be learnt from, with their companions where the loss is over whole batches, or in other views."""
     if chosen.companions is None:
-        return training_rows(chosen, units, store, is_packed=chosen.is_packed)
+        rows = training_rows(chosen, units, store, is_packed=chosen.is_packed)
+        return replace(rows, views=chosen.views) if chosen.views is not None else rows
     companions = chosen.companions.among(units)
     return replace(training_rows(chosen, companions.anchors, store), companions=companions)
 

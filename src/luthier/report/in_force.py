@@ -28,6 +28,7 @@ SENTENCES: Mapping[tuple[str, ...], tuple[Any, Say]] = {
         lambda value: f"Label smoothing {value:g}: the model is asked to leave a little doubt.",
     ),
     ("training", "mixup"): (0, lambda value: f"Mixup {value:g}: it was trained on means of two examples."),
+    ("training", "augment"): ("none", lambda value: f"Augmentation {value}: every step saw other views of the pictures."),
     ("training", "cutmix"): (0, lambda value: f"CutMix {value:g}: it was trained on pictures with a piece of another in them."),
     ("training", "dropout"): (None, lambda value: f"Dropout {value:g} in the blocks that trained."),
     ("model", "head", "dropout"): (0, lambda value: f"Dropout {value:g} in the head."),

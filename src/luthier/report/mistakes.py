@@ -9,6 +9,7 @@ from jaxtyping import Int
 
 from luthier.core.names import count_of
 from luthier.evaluation.records import Predictions
+from luthier.report.boxes import worst_pictures
 from luthier.report.marked import surest_wrong_rows
 from luthier.report.pointed import worst_answers, worst_slots
 from luthier.report.rankings import worst_likeness, worst_rankings
@@ -63,6 +64,8 @@ def read_mistakes(path: Path, *, most: int = MOST_MISTAKES) -> tuple[Mistake, ..
 
     Of labels the most confident wrong ones, of several labels those with most of them wrong, of numbers those farthest off, of
     texts that were written the worst and a few of the best; of any other kind the wrong ones in the file's order.
+    Of labels the most confident wrong ones, of several labels and of boxes those with most of them wrong, of numbers those
+    farthest off; of any other kind the wrong ones in the file's order.
     """
     if not path.is_file():
         return ()
@@ -83,6 +86,7 @@ def read_mistakes(path: Path, *, most: int = MOST_MISTAKES) -> tuple[Mistake, ..
         "relevance": _compared,
         "similarity": _compared,
         "text": _written,
+        "boxes": _worst_boxes,
     }
     worst = by_kind.get(tuned.answer_kind, _most_confident)
     return tuple(worst(tuned, most))
@@ -228,6 +232,11 @@ def _pointed(tuned: Predictions, most: int) -> list[Mistake]:
     """Of pieces of a text the worst; users' words are left to the examples, in which both sides are marked."""
     worst = worst_answers if tuned.answer_kind == "answer" else worst_slots
     return [Mistake(example_id=name, confidence=sure, note=note) for name, sure, note in worst(tuned, most)]
+
+
+def _worst_boxes(tuned: Predictions, most: int) -> list[Mistake]:
+    """The pictures with most boxes missed or made up; they are drawn."""
+    return [Mistake(example_id=name, note=note) for name, _, note in worst_pictures(tuned, most)]
 
 
 def heat_map(confusion: Sequence[Sequence[int]], labels: Sequence[str], *, most: int = MOST_LABELS) -> HeatMap:

@@ -48,7 +48,7 @@ def write_report(folder: Path, *, title: str, examples: Mapping[str, str], out: 
 def wanted_examples(folder: Path) -> tuple[str, ...]:
     """Ids of the examples that the report of a run folder would show: most confident mistakes, and rows of findings."""
     run = read_run(folder)
-    ids = [mistake.example_id for mistake in run.mistakes]
+    ids = [mistake.example_id for mistake in run.mistakes] + list(run.drawn)
     ids += [name for finding in run.findings for name in finding.examples[:MOST_EXAMPLES_OF_A_FINDING]]
     return tuple(dict.fromkeys(ids))
 

@@ -15,6 +15,7 @@ from luthier.core.records import from_plain
 from luthier.core.storage import read_json
 from luthier.errors import DataError
 from luthier.evaluation.records import Metrics
+from luthier.report.boxes import DrawnPicture, read_drawn
 from luthier.report.ladder import Rung, read_rungs
 from luthier.report.mistakes import Mistake, read_mistakes
 from luthier.studies.records import SearchRecord
@@ -89,6 +90,7 @@ class RunRecords:
         machine: Where the run was made: processor, memory, versions; empty if the journal does not say.
         mistakes: Wrong answers on the test part, the most confident first.
         examples: Example id -> text, or a `data:image/...` URI.
+        drawn: Of boxes: test pictures to be drawn, by example id: those of the mistakes, and the best.
         search: The search that led to this run; None if there was none.
     """
 
@@ -105,6 +107,7 @@ class RunRecords:
     machine: Mapping[str, Any] = field(default_factory=dict)
     mistakes: tuple[Mistake, ...] = ()
     examples: Mapping[str, str] = field(default_factory=dict)
+    drawn: Mapping[str, DrawnPicture] = field(default_factory=dict)
     search: SearchRecord | None = None
 
     def setting(self, *keys: str) -> Any:
@@ -129,6 +132,7 @@ def read_run(folder: Path, *, title: str = "", examples: Mapping[str, str] | Non
     metrics = _record(Metrics, folder / "metrics.json", read_json)
     about_data = _record(DataReport, folder / "findings.json", read_json) or DataReport()
     spec = _record(str, folder / "spec.yaml", Path.read_text) or ""
+    mistakes = read_mistakes(folder / "predictions.parquet")
     journal = _record(tuple[dict[str, Any], ...], folder / "journal.jsonl", _read_lines) or ()
     return RunRecords(
         folder_name=folder.resolve().name,
@@ -142,7 +146,8 @@ def read_run(folder: Path, *, title: str = "", examples: Mapping[str, str] | Non
         removals=about_data.removals,
         rungs=read_rungs(journal),
         machine=next((event["machine"] for event in reversed(journal) if event.get("event") == "started"), {}),
-        mistakes=read_mistakes(folder / "predictions.parquet"),
+        mistakes=mistakes,
+        drawn=read_drawn(folder / "predictions.parquet", [mistake.example_id for mistake in mistakes]),
         examples=examples or {},
         search=_record(SearchRecord, folder / "search.json", read_json),
     )

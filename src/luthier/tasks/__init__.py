@@ -28,6 +28,7 @@ TASKS: Family[Task] = Family(
         "speech-recognition": "luthier.tasks.speech_recognition:TASK",
         "sequence-to-sequence": "luthier.tasks.sequence_to_sequence:TASK",
         "summarization": "luthier.tasks.summarization:TASK",
+        "object-detection": "luthier.tasks.object_detection:TASK",
         "image-classification": "luthier.tasks.image_classification:TASK",
         "image-multi-label": "luthier.tasks.image_multi_label:TASK",
         "image-regression": "luthier.tasks.image_regression:TASK",

@@ -176,7 +176,7 @@ Generate = Callable[[Writer, Inputs, Int[np.ndarray, " B"]], Float[np.ndarray, "
 
 
 class Task(Protocol):
-    """One kind of problem.
+    """One kind of problem. `tasks/shaping.py` names members that a task may have beside these.
 
     The calls come in this order: `match` and `check` on the table; `fit_state` on the training part; `rows`, `encode` and
     `targets` for all parts; `build_head`, `loss` in training; `decode` on what the model says of a batch, `merge` on what was

@@ -17,6 +17,7 @@ from luthier.models.backbone import ModelInputs
 from luthier.tasks.inputs import Inputs, ViewedInputs, work_lengths
 from luthier.tasks.packing import PackableInputs
 from luthier.tasks.protocol import Companions
+from luthier.tasks.shaping import Views
 from luthier.tasks.word_inputs import IGNORED
 
 Decode = Callable[[Float[np.ndarray, "B ..."], Int[np.ndarray, " B"]], Float[np.ndarray, "B K"]]
@@ -48,6 +49,7 @@ class TrainingRows:
             losses that are sums over places.
         companions: For a loss over a whole batch: who comes into it beside the rows drawn, which are their anchors.
         mixed: The sources of the part's units, where several are mixed: epochs draw by their weights.
+        views: Gives other views of units, with the targets in them, for steps of training.
     """
 
     inputs: Inputs
@@ -61,6 +63,7 @@ class TrainingRows:
     is_packed: bool = False
     companions: Companions | None = None
     mixed: MixedRows | None = None
+    views: Views | None = None
 
     def names_of(self, places: Int[np.ndarray, " B"]) -> list[str]:
         """What to call some of the part's rows."""
@@ -89,6 +92,18 @@ class TrainingRows:
             return self
         inputs = self.inputs.in_view(view)
         return replace(self, inputs=cast(Inputs, inputs), targets=inputs.labels(self.rows))
+
+    def training_batch(self, places: Int[np.ndarray, " B"]) -> TrainBatch:
+        """The same as a step of training sees it: other views, if there are any, drawn by torch's generator."""
+        if self.views is None:
+            return self.batch(places)
+        seed = int(torch.randint(2**62, ()).item())  # a state that checkpoints keep: a step that is done again sees the same
+        arrays, targets = self.views.batch(self.rows[places], self.targets[places], seed=seed)
+        return TrainBatch(
+            inputs=to_device(arrays, dtype=torch.float32, device=self.device),
+            stored=None,
+            targets=torch.from_numpy(targets).to(self.device),
+        )
 
     def batch(self, places: Int[np.ndarray, " B"]) -> TrainBatch:
         """Tensors of some of the part's rows, by their place in the part, and of their companions if they have any."""

@@ -76,6 +76,10 @@ class TrainingSettings(Settings):
     cutmix: float = Field(
         0.0, ge=0, description="Train on pictures with a piece of another pasted in, with this strength (0: off)"
     )
+    augment: Literal["none", "light", "strong"] = Field(
+        "none",
+        description="Train on other views of pictures, boxes moved along: light mirrors and recolours, strong also cuts",
+    )
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Drop rate in the backbone's blocks that train; not the head's (default: the model's own)"
     )

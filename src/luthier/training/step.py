@@ -209,7 +209,7 @@ class Stepper:
             )
 
     def _plain(self, rows: TrainingRows, places: Int[np.ndarray, " b"]) -> LossSum:
-        batch = rows.batch(places)
+        batch = rows.training_batch(places)
         with autocast(self.settings.device, self.settings.precision):
             outputs = self.model(batch.inputs, batch.stored)
         return self.loss(outputs, batch.targets)

@@ -26,6 +26,7 @@ SOURCE_KINDS: Family[Callable[[Layout, DataSettings], Source]] = Family(
         "image-folder": "luthier.data.load.folders:load_folders",
         "audio-folder": "luthier.data.load.folders:load_folders",
         "retrieval-folder": "luthier.data.load.retrieval:load_retrieval",
+        "voc": "luthier.data.load.voc:load_voc",
     },
 )
 

@@ -1,4 +1,4 @@
-"""One JSON document: SQuAD's questions, utterances with slots, or a plain list of objects; told by their shape.
+"""One JSON document: SQuAD's questions, COCO's boxes, utterances with slots, or a plain list of objects; told by their shape.
 
 A document is parsed whole, so that its size is limited before that; JSON Lines (`jsonl.py`) have no such limit.
 """
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 29
 MAX_COLUMNS = 1_000
 ROWS_PER_PIECE = 20_000
-PLAIN = 'a list of objects, SQuAD\'s {"data": [{"paragraphs": [...]}]}, or a list of utterances with `userInput`'
+PLAIN = (
+    'a list of objects, SQuAD\'s {"data": [{"paragraphs": [...]}]}, COCO\'s {"images": [...], "annotations": [...], '
+    '"categories": [...]}, '
+    "or a list of utterances with `userInput`"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +68,12 @@ def read_json(path: Path, settings: DataSettings, *, log: FaultLog) -> Iterator[
     Raises:
         DataError: it is too large, no JSON, or has no shape that is known.
     """
+    from luthier.data.load.coco import COCO
     from luthier.data.load.squad import SQUAD
     from luthier.data.load.utterances import UTTERANCES
 
     document = _parse(path, log)
-    forms = (SQUAD, UTTERANCES, Form(name="list of objects", fits=_is_list, entries=_rows_of_list))
+    forms = (SQUAD, COCO, UTTERANCES, Form(name="list of objects", fits=_is_list, entries=_rows_of_list))
     form = next((form for form in forms if form.fits(document)), None)
     if form is None:
         raise DataError(f"{log.file} holds {_described(document)}; known are {PLAIN}.", remedy=f"write {PLAIN}")

@@ -212,8 +212,15 @@ def _from_several(paths: list[Path]) -> Layout:
 
 def _from_folder(folder: Path) -> Layout:
     entries = sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
+    from luthier.data.load.box_folders import layout_of_boxes
+
     if is_retrieval(folder):
         return _retrieval(folder, entries)
+    if boxes := layout_of_boxes(folder):
+        source, files = boxes
+        if set(files) == {"all"}:
+            return _single(source, folder, files=files["all"], entries=[], used=files["all"])
+        return _from_parts(source, folder, assigned=files, entries=[])
     tables = _tables_among([entry for entry in entries if entry.is_file()])
     folders = [entry for entry in entries if entry.is_dir()]
     for assigned, is_table in (
@@ -287,7 +294,7 @@ def _split_layout(
         reason += "; validation is cut from train"
     value = {part: [_relative(path, root) for path in paths] for part, paths in parts.items()}
     decision = Decision(name="parts", value=value, reason=reason, override="--train PATH --validation PATH --test PATH")
-    name = _short_name(root) if len(files) > 1 else _short_name(next(iter(files.values()))[0])
+    name = _short_name(root) if len(files) > 1 or kind == "voc" else _short_name(next(iter(files.values()))[0])
     return Layout(
         kind=kind, name=name, root=root, parts=parts, decisions=(decision, *_ignoring(ignored, root)), ignored=tuple(ignored)
     )
@@ -296,7 +303,9 @@ def _split_layout(
 def _single(kind: SourceKind, folder: Path, *, files: list[Path], entries: list[Path], used: list[Path]) -> Layout:
     ignored = [entry for entry in entries if entry not in used]
     what = f"the only table of the folder is {files[0].name}"
-    if kind != "table":
+    if kind == "voc":
+        what = "no list says which part a picture is of"
+    elif kind != "table":
         what = f"one sub-folder of {media_in(*used).noun}s per class"
     value = {"all": [_relative(path, folder) for path in used]}
     decision = Decision(name="parts", value=value, reason=f"{what}; it is not split yet", override="--train PATH --test PATH")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROW_FAULT = "row_fault"
 RESERVED = (EXAMPLE_ID, ROW_FAULT)
 
-SourceKind = Literal["table", "image-folder", "audio-folder", "retrieval-folder"]
+SourceKind = Literal["table", "image-folder", "audio-folder", "retrieval-folder", "voc"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,8 @@ class Source:
 
     Attributes:
         name: Short name, for titles and run folders (`tickets`).
-        kind: `table`; `image-folder` or `audio-folder` (one sub-folder per class; columns `image` or `audio`, and `label`); or
-            `retrieval-folder` (queries, documents, and which belong together).
+        kind: `table`; `image-folder` or `audio-folder` (one sub-folder per class; columns `image` or `audio`, and `label`);
+            `retrieval-folder` (queries, documents, and which belong together); or `voc` (columns `image` and `boxes`).
         table: The first column is `example_id`: the file's path below `root`, a colon and a number. The number is the
             physical line on which the row starts in CSV, TSV and JSONL files (the first line of the file is 1, and the header
             counts), and the row in Parquet files (the first is 1). For files it is the path below `root`, without a

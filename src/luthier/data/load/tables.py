@@ -104,7 +104,7 @@ def read_file(path: Path, settings: DataSettings, *, log: FaultLog, offset: int)
     if not table.num_rows:
         log.finish(settings)
         raise DataError(f"{log.file} has no rows that can be used.", remedy="look at the file, or --bad-rows keep")
-    return _with_absolute_files(table, path.absolute().parent, settings=settings, log=log), kept
+    return _with_absolute_files(table, path.absolute(), settings=settings, log=log), kept
 
 
 def with_ids(table: "pa.Table", numbers: np.ndarray, *, file: str) -> "pa.Table":
@@ -166,22 +166,24 @@ def rows_of_parts(sizes: Sequence[tuple[str, int]]) -> dict[str, Rows]:
     return {part: np.concatenate(rows) for part, rows in parts.items()}
 
 
-def _with_absolute_files(table: "pa.Table", folder: Path, *, settings: DataSettings, log: FaultLog) -> "pa.Table":
-    """Paths of files are meant from the table's folder; make them absolute, so that they can be opened from anywhere."""
+def _with_absolute_files(table: "pa.Table", path: Path, *, settings: DataSettings, log: FaultLog) -> "pa.Table":
+    """Paths of files are meant from a folder near the table; make them absolute, so that they can be opened from anywhere."""
     import pyarrow as pa
     from pyarrow import compute
 
-    for name, media in _media_columns(table, folder, settings=settings):
+    for name, media, folder in _media_columns(table, path, settings=settings):
         column = table.column(name)
         joined = compute.binary_join_element_wise(pa.scalar(str(folder)), column, "/")
         relative = compute.and_(compute.invert(compute.starts_with(column, "/")), compute.not_equal(column, ""))
         table = table.set_column(table.column_names.index(name), name, compute.if_else(relative, joined, column))
-        reason = f"its values are names of {media.noun}s, found from the folder of {log.file}"
+        where = f"the folder of {log.file}" if folder == path.parent else f"the folder {folder.name}, which is near {log.file}"
+        reason = f"its values are names of {media.noun}s, found from {where}"
         log.decisions.append(Decision(name=f"{media.noun} paths", value=name, reason=reason, evidence={"folder": str(folder)}))
     return table
 
 
-def _media_columns(table: "pa.Table", folder: Path, *, settings: DataSettings) -> Iterator[tuple[str, Media]]:
+def _media_columns(table: "pa.Table", path: Path, *, settings: DataSettings) -> Iterator[tuple[str, Media, Path]]:
+    """Columns of files, with the folder that their names are meant from."""
     import pyarrow as pa
 
     for item in table.schema:
@@ -191,9 +193,20 @@ def _media_columns(table: "pa.Table", folder: Path, *, settings: DataSettings) -
         for media in MEDIA.values():
             wanted = item.name == getattr(settings, media.role)
             named_so = bool(values) and all(media.is_file(Path(value)) for value in values)
-            if values and (wanted or named_so) and any(_exists(folder / value) for value in values):
-                yield item.name, media
+            found = (folder for folder in _folders_near(path) if any(_exists(folder / value) for value in values))
+            if values and (wanted or named_so) and (folder := next(found, None)) is not None:
+                yield item.name, media, folder
                 break
+
+
+def _folders_near(path: Path) -> Iterator[Path]:
+    """Where the files that a table names may lie: beside it, in `images` there or one folder up, or in a folder named like it.
+
+    The last is how COCO lays out its parts: `annotations/instances_train2017.json` and `train2017/`.
+    """
+    words = path.name.removesuffix(".gz").rpartition(".")[0].split("_")
+    beside = [path.parent, path.parent / "images", path.parent.parent / "images", path.parent.parent / words[-1]]
+    yield from (folder for folder in (*beside, path.parent.parent) if folder.is_dir())
 
 
 def _exists(path: Path) -> bool:

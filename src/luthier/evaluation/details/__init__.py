@@ -16,6 +16,7 @@ DETAILS: Family[Callable[[Predictions], Details]] = Family(
         "answer": "luthier.evaluation.details.answer:details_of_answers",
         "slots": "luthier.evaluation.details.slots:details_of_slots",
         "relevance": "luthier.evaluation.details.relevance:details_of_rankings",
+        "boxes": "luthier.evaluation.details.boxes:details_of_boxes",
         "number": "luthier.evaluation.details.number:details_of_number",
     },
 )

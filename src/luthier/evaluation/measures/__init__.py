@@ -58,5 +58,8 @@ MEASURES: Family[AnyMeasure] = Family(
         "span_precision": "luthier.evaluation.measures.spans:SPAN_PRECISION",
         "span_recall": "luthier.evaluation.measures.spans:SPAN_RECALL",
         "span_macro_f1": "luthier.evaluation.measures.spans:SPAN_MACRO_F1",
+        "box_map": "luthier.evaluation.measures.boxes:BOX_MAP",
+        "box_map50": "luthier.evaluation.measures.boxes:BOX_MAP50",
+        "box_map75": "luthier.evaluation.measures.boxes:BOX_MAP75",
     },
 )

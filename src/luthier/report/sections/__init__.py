@@ -16,6 +16,7 @@ SECTIONS: Family[Callable[[RunRecords], Section | None]] = Family(
         "training": "luthier.report.sections.training:build_training",
         "data": "luthier.report.sections.data:build_data",
         "columns": "luthier.report.sections.columns:build_columns",
+        "boxes": "luthier.report.sections.boxes:build_boxes",
         "failures": "luthier.report.sections.failures:build_failures",
         "calibration": "luthier.report.sections.calibration:build_calibration",
         "decisions": "luthier.report.sections.decisions:build_decisions",

@@ -38,6 +38,11 @@ WORST = {
         "Where the model was surest of a word, and wrong: the text as it should be marked, and as it was. What only one of "
         "them has is framed. Some of these are often errors in the given tags: worth a look by somebody who knows the subject.",
     ),
+    "boxes": (
+        "The pictures with most boxes wrong",
+        "Of the boxes that `predict` shows: dashed ones were missed, thick ones were given where there is none, thin ones are "
+        "right. Some of these are often errors in the given boxes: worth a look by somebody who knows the subject.",
+    ),
     "tags": (
         "The most confident mistakes",
         "Where the model was surest of a word, and wrong; the words it has wrong are marked. Some of these are often errors in "
@@ -49,6 +54,11 @@ SCORED = {
     "entities": ("Type", "Test entities", "Types of entities from the worst to the best."),
     "tags": ("Tag", "Test words", "Tags from the worst to the best."),
     "slots": ("Name", "Test pieces", "Names of pieces from the worst to the best."),
+    "boxes": (
+        "Label",
+        "Test boxes",
+        "Labels from the worst to the best, of the boxes that are shown; half an overlap is right.",
+    ),
 }
 LABELS_SCORED = ("Label", "Test examples", "Labels from the worst to the best.")
 OUTCOMES = {

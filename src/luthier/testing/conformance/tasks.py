@@ -28,6 +28,7 @@ from luthier.tasks import TASKS
 from luthier.tasks.inputs import Inputs, units_of
 from luthier.tasks.language_task import LIKELIHOOD
 from luthier.tasks.protocol import Contrastive, Sample, Searching, Task, TaskState, has_own_head
+from luthier.tasks.shaping import ShapesModel, build_head_for, prepare_backbone_for
 from luthier.testing.folders import tiny_audio_model, tiny_image_model, tiny_text_model
 from luthier.testing.language_folders import tiny_language_folder
 from luthier.testing.tables import make_dataset, table_dataset, tiny_table_model, write_pictures, write_sounds
@@ -118,10 +119,22 @@ class TaskConformance:
         """The targets of the example."""
         return self.task.targets(dataset.table, self.state(dataset), dataset.schema.roles, inputs)
 
+    def prepared(self, inputs: Inputs, folder: Path) -> Backbone:
+        """The network as the task needs it, after `encoded`."""
+        return prepare_backbone_for(self.task, self.backbone(folder), inputs)
+
+    def fresh_head(self, folder: Path, *, seed: int) -> torch.nn.Module:
+        """A head for the example, on a vector of 12 numbers or on whatever the task puts it."""
+        dataset = self.example(folder)
+        if not isinstance(self.task, ShapesModel):
+            return self.task.build_head(12, self.state(dataset), seed=seed)
+        backbone = self.prepared(self.encoded(dataset, folder), folder)
+        return build_head_for(self.task, backbone, self.state(dataset), seed=seed)
+
     def outputs(self, dataset: Dataset, inputs: Inputs, folder: Path) -> torch.Tensor:
         """What a tiny backbone under a fresh head says of all units at once, with its gradient."""
-        backbone = self.backbone(folder)
-        head = self.task.build_head(backbone.width, self.state(dataset), settings=HeadSettings(dropout=0.1), seed=3)
+        backbone = self.prepared(inputs, folder)
+        head = build_head_for(self.task, backbone, self.state(dataset), settings=HeadSettings(dropout=0.1), seed=3)
         batch = to_device(inputs.batch(np.arange(len(inputs.lengths))), dtype=torch.float32, device="cpu")
         outputs: torch.Tensor = TunedModel(backbone, head)(batch)
         return outputs
@@ -236,18 +249,17 @@ class TaskConformance:
 
     def test_equal_seeds_give_equal_heads(self, tmp_path: Path) -> None:
         """A fresh head depends on its seed only, not on torch's global generator."""
-        state = self.state(self.example(tmp_path))
         weights = []
         for disturbance in (1, 2):
             torch.manual_seed(disturbance)
-            head = self.task.build_head(12, state, seed=5)
+            head = self.fresh_head(tmp_path, seed=5)
             weights.append([parameter.detach().clone() for parameter in head.parameters()])
         assert bool(weights[0]) is not has_own_head(self.task)
         assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
 
     def test_a_head_is_built_again_from_its_settings(self, tmp_path: Path) -> None:
         """What `head.settings()` says makes a head of the same shape."""
-        head = self.task.build_head(12, self.state(self.example(tmp_path)), seed=0)
+        head = self.fresh_head(tmp_path, seed=0)
         again = head_from(head.settings())  # type: ignore[operator]
         again.load_state_dict(head.state_dict())
         assert type(again) is type(head)

@@ -88,9 +88,9 @@ def _pull(subject: Subject, outputs: Tensor, targets: Tensor) -> tuple[Tensor, f
 
 def _others(targets: Tensor, number: int) -> Tensor:
     """Another target for each row: the next class, the opposite of yes and no, another number, or else the next row's."""
-    if targets.is_floating_point():
+    if targets.is_floating_point() and targets.ndim <= 2:
         return 1 - targets if bool(((targets == 0) | (targets == 1)).all()) else targets + 1
-    if targets.ndim == 1 and not targets.is_floating_point():
+    if targets.ndim == 1:
         return torch.where(targets == IGNORED, targets, (targets + 1) % number)
     return targets.roll(1, dims=0)
 
