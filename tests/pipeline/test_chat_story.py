@@ -86,10 +86,16 @@ def test_a_card_judges_short_answers_by_how_many_are_right(tuned: Run) -> None:
     assert "probe" in tuned.metrics.absent
 
 
+def test_the_model_card_says_how_transformers_loads_it(tuned: Run) -> None:
+    card = (tuned.model_path / "README.md").read_text()
+    assert "`transformers.AutoModelForCausalLM.from_pretrained`; how it writes is in `generation_config.json`." in card
+    assert "pipeline_tag: text-generation" in card
+
+
 def test_what_is_learnt_is_shown_before_anything_is(tuned: Run) -> None:
     decisions = {item["name"]: item for item in map(json.loads, (tuned.folder / "decisions.jsonl").read_text().splitlines())}
     assert re.fullmatch(r"\d+\.\d %", decisions["learnt_tokens"]["value"])
-    example = decisions["example"]["value"]
+    example = decisions["example"]["reason"]
     assert re.fullmatch(r".*⟦ (blue|green|red|white)</s>⏎⟧", example)
     assert "Yes?" not in example or "⟦ Yes?" not in example
     assert decisions["decides"]["value"] == "same_text"

@@ -32,5 +32,6 @@ def test_the_plan_of_the_job_shows_what_would_be_learnt(tmp_path: Path, capsys: 
     words = ["tune", "--openai-job", str(DATA / "helpdesk_job.json"), "--model", str(model), "--plan", "--threads", "1"]
     assert command(words) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "what stands between ⟦ and ⟧ is learnt" in said
+    assert "⟦learnt⟧" in said
+    assert "⏎Assistant:⟦ " in said
     assert "tokens of train are learnt" in said

@@ -13,10 +13,11 @@ from luthier.core.yaml_text import write_scalar
 from luthier.evaluation.card_text import render_text
 from luthier.evaluation.display import counted, format_number, format_score, measure_title, task_title
 from luthier.evaluation.records import Metrics
+from luthier.models.load import NETWORKS
 from luthier.models.own import LUTHIERS, OWN, package_of
 from luthier.package.folder import ModelDescription
 from luthier.tasks import TASKS
-from luthier.tasks.protocol import Task
+from luthier.tasks.protocol import Task, has_own_head
 from luthier.tasks.row_task import COLUMNS
 
 MOST_WEAK_CLASSES = 3
@@ -117,11 +118,16 @@ def _use(description: ModelDescription, builder: str) -> str:
     is_foreign = bool(builder) and builder not in LUTHIERS
     flag = f" --allow {package_of(builder)}" if is_foreign else ""
     allow = f', allow=["{package_of(builder)}"]' if is_foreign else ""
+    head = "; the head on top of it is `head.safetensors`, described in `luthier.json`"
     held = "`config.json` and `model.safetensors` are the tuned encoder for\n`transformers.AutoModel.from_pretrained`"
     if builder:
         held = f"`backbone.json` and `model.safetensors` are the tuned network,\nwhich `{builder}` builds"
     if modality == "table":
         held = TABLE_NETWORK
+    if has_own_head(task):
+        held = "`config.json` and `model.safetensors` are the tuned network for\n"
+        held += f"`transformers.{NETWORKS[task.network]}.from_pretrained`"
+        head = "; how it writes is in `generation_config.json`" if task.generate else ""
     return f"""## Use
 
 ```python
@@ -136,7 +142,7 @@ luthier predict path/to/this/folder {SOURCE[kind]}{flag} --out answers.csv
 ```
 
 It takes {INPUTS[kind]} and answers with {task.describe(description.state)}. It runs in {description.precision}, the
-precision it was measured in. {held}; the head on top of it is `head.safetensors`, described in `luthier.json`."""
+precision it was measured in. {held}{head}."""
 
 
 def _example(task: Task, description: ModelDescription) -> str:

@@ -36,7 +36,7 @@ def preview(inputs: ReplyInputs, units: Int[np.ndarray, " u"], processor: TextPr
             reason="; ".join(told),
             evidence={"tokens": total, "learnt": counted, "rows_cut": cut, "answers_lost": lost},
         ),
-        Decision(name="example", value=_one_line(shown), reason=f"what stands between {OPENS} and {CLOSES} is learnt"),
+        Decision(name="example", value=f"{OPENS}learnt{CLOSES}", reason=_one_line(shown) or "nothing is learnt"),
     ]
 
 

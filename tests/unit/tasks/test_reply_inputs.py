@@ -100,7 +100,7 @@ def test_a_preview_marks_what_is_learnt_and_counts_it() -> None:
     assert share.value == "19.0 %"
     assert share.evidence == {"tokens": 21, "learnt": 4, "rows_cut": 1, "answers_lost": 1}
     assert "1 row lost the beginning" in share.reason
-    assert example.value == "Q: ⟦A</s>⟧"
+    assert (example.value, example.reason) == ("⟦learnt⟧", "Q: ⟦A</s>⟧")
     assert marked_text([70, 71], [False, True], by).count("⟦") == 1
 
 
@@ -108,4 +108,4 @@ def test_a_preview_of_nothing_learnt_shows_nothing() -> None:
     by = processor()
     inputs = ReplyInputs.build([Rendered(text="only", learnt=(), opens=4)], by)
     share, example = preview(inputs, np.array([0]), by)
-    assert (share.value, example.value) == ("0.0 %", "")
+    assert (share.value, example.reason) == ("0.0 %", "nothing is learnt")
