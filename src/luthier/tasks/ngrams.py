@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from luthier.tasks.inputs import Inputs
 from luthier.tasks.language_inputs import LanguageInputs, MaskedInputs
 from luthier.tasks.protocol import Baseline, Sample, TaskState
 from luthier.tasks.word_inputs import IGNORED
@@ -41,17 +42,32 @@ def told_in(sample: Sample) -> Told:
     inputs = sample.inputs
     assert isinstance(inputs, LanguageInputs)
     assert sample.units is not None
-    units = sample.units
-    labels = inputs.labels(units)
+    row = sample.row_of if sample.row_of is not None else np.arange(len(sample.units))
+    return told_among(inputs, sample.units, inputs.labels(sample.units), row, both_sides=isinstance(inputs, MaskedInputs))
+
+
+def told_among(
+    inputs: Inputs,
+    units: Int[np.ndarray, " U"],
+    labels: Int[np.ndarray, "U T"],
+    row: Int[np.ndarray, " U"],
+    *,
+    both_sides: bool = False,
+) -> Told:
+    """The tokens that labels name, with what stands around them.
+
+    Args:
+        inputs: Of tokens: their batches have `input_ids`, filled up on the right.
+        labels: Of each place of some units the token that is to be told there, or `IGNORED`.
+        row: Of each unit, which row it is of.
+        both_sides: Whether a label stands at the token it tells, and not at the one before.
+    """
     shown = np.full((len(units), labels.shape[1] + 2), NOTHING, dtype=np.int64)  # one place more on either side
     ids = inputs.batch(units)["input_ids"] if len(units) else np.zeros((0, 0), dtype=np.int64)
     inside = np.arange(ids.shape[1])[None, :] < inputs.lengths[units][:, None]
     shown[:, 1 : 1 + ids.shape[1]] = np.where(inside, ids, NOTHING)
     unit, place = np.nonzero(labels != IGNORED)
-    both_sides = isinstance(inputs, MaskedInputs)
-    # A causal label stands at the token before the one it tells.
     near, far = (place, place + 2) if both_sides else (place + 1, place)
-    row = sample.row_of if sample.row_of is not None else np.arange(len(units))
     return Told(tokens=labels[unit, place], near=shown[unit, near], far=shown[unit, far], row=np.asarray(row)[unit])
 
 
@@ -127,7 +143,7 @@ class _Counts:
         return np.asarray(np.where(known, chance, shorter))
 
 
-def _summed(losses: Float[np.ndarray, " n"], told: Told, rows: int) -> Float[np.ndarray, "N 2"]:
+def summed(losses: Float[np.ndarray, " n"], told: Told, rows: int) -> Float[np.ndarray, "N 2"]:
     """Loss and tokens of each row."""
     sums = [np.bincount(told.row, weights=weights, minlength=rows) for weights in (losses, np.ones(len(losses)))]
     return np.stack(sums, axis=1).astype(np.float32)
@@ -140,12 +156,12 @@ def _vocabulary(train: Sample) -> int:
 
 def _unigram(train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N 2"]:
     known, asked = told_in(train), told_in(others)
-    return _summed(unigram_losses(known, asked, vocabulary=_vocabulary(train)), asked, len(others))
+    return summed(unigram_losses(known, asked, vocabulary=_vocabulary(train)), asked, len(others))
 
 
 def _ngram(train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N 2"]:
     known, asked = told_in(train), told_in(others)
-    return _summed(ngram_losses(known, asked, vocabulary=_vocabulary(train)), asked, len(others))
+    return summed(ngram_losses(known, asked, vocabulary=_vocabulary(train)), asked, len(others))
 
 
 UNIGRAM = Baseline(

@@ -1,19 +1,20 @@
 """What a tuned language model has to beat: counts of tokens at telling the right answer, and answers of train at giving one."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from luthier.evaluation.baselines import MAX_TRAIN_ROWS, word_features
-from luthier.evaluation.ngrams import fit_ngrams
+from luthier.tasks.ngrams import Told, ngram_losses, summed, told_among, unigram_losses
 from luthier.tasks.protocol import Baseline, Sample, TaskState
+from luthier.tasks.reply_inputs import ReplyInputs
 from luthier.tasks.reply_reading import ReplyReading
-from luthier.tasks.word_inputs import IGNORED
 from luthier.tasks.written import as_numbers
 
 ROWS_AT_ONCE = 256
+Tell = Callable[..., Float[np.ndarray, " n"]]  # (counted, told, vocabulary=) -> the loss of each token told
 
 
 def reply_baselines(reading: ReplyReading) -> tuple[Baseline, Baseline]:
@@ -22,10 +23,10 @@ def reply_baselines(reading: ReplyReading) -> tuple[Baseline, Baseline]:
     def most_frequent(train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N K"]:
         said = Counter(reading.answer(row) for row in train.rows)
         answer = min(said, key=lambda text: (-said[text], len(text), text))
-        return _decoded(train, others, [answer] * len(others), order=1)
+        return _decoded(train, others, [answer] * len(others), unigram_losses)
 
     def nearest(train: Sample, others: Sample, state: TaskState, seed: int) -> Float[np.ndarray, "N K"]:
-        return _decoded(train, others, nearest_answers(reading, train, others), order=3)
+        return _decoded(train, others, nearest_answers(reading, train, others), ngram_losses)
 
     return (
         Baseline(
@@ -41,7 +42,7 @@ def reply_baselines(reading: ReplyReading) -> tuple[Baseline, Baseline]:
             fit_predict=nearest,
             title="Answer of the nearest prompt; trigrams",
             about="Gives the answer of the training row whose prompt is most alike by TF-IDF of words and characters, and "
-            "tells tokens by which two stood before them in the answers of training.",
+            "tells tokens by which two stand before them, as counted in training (Kneser-Ney).",
         ),
     )
 
@@ -60,10 +61,16 @@ def nearest_answers(reading: ReplyReading, train: Sample, others: Sample) -> lis
     return said
 
 
-def _decoded(train: Sample, others: Sample, answers: Sequence[str], *, order: int) -> Float[np.ndarray, "N K"]:
+def _decoded(train: Sample, others: Sample, answers: Sequence[str], tell: Tell) -> Float[np.ndarray, "N K"]:
     """Loss and tokens of the right answers under a model of counts, and the answers given, as the task decodes them."""
-    known, asked = ([row[row != IGNORED].tolist() for row in sample.targets] for sample in (train, others))
-    vocabulary = 1 + max((max(tokens) for tokens in (*known, *asked) if tokens), default=0)
-    model = fit_ngrams(known, order=order, vocabulary=vocabulary)
-    told = np.array([[model.loss(tokens), len(tokens)] for tokens in asked], dtype=np.float32).reshape(-1, 2)
-    return np.hstack([told, as_numbers(list(answers))])
+    assert isinstance(train.inputs, ReplyInputs)
+    known, asked = (_told_in(sample) for sample in (train, others))
+    losses = tell(known, asked, vocabulary=train.inputs.vocabulary)
+    return np.hstack([summed(losses, asked, len(others)), as_numbers(list(answers))])
+
+
+def _told_in(sample: Sample) -> Told:
+    """The tokens of the answers of some rows; each row is a unit."""
+    assert isinstance(sample.inputs, ReplyInputs)
+    assert sample.units is not None
+    return told_among(sample.inputs, sample.units, sample.inputs.targets(sample.units), np.arange(len(sample.units)))

@@ -26,6 +26,7 @@ class ReplyInputs:
         prompts: Of each unit how many tokens stand before its last answer.
         cut: Of each unit how many tokens were left out.
         lost: Of each unit how many answers could not be found in its text.
+        vocabulary: How many tokens there are.
     """
 
     tokens: TokenInputs
@@ -33,6 +34,7 @@ class ReplyInputs:
     prompts: Int[np.ndarray, " U"]
     cut: Int[np.ndarray, " U"]
     lost: Int[np.ndarray, " U"]
+    vocabulary: int
 
     @classmethod
     def build(cls, texts: Sequence[Rendered], processor: TextProcessor) -> "ReplyInputs":
@@ -57,6 +59,7 @@ class ReplyInputs:
             prompts=np.array(prompts, dtype=np.int64),
             cut=np.array(cut, dtype=np.int64),
             lost=np.array([text.lost for text in texts], dtype=np.int64),
+            vocabulary=processor.vocabulary_size,
         )
 
     @property
