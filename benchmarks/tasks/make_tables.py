@@ -5,6 +5,7 @@
 nlupp: folds 0 to 17 to train, 18 and 19 to test; the columns `text` and `intents`.
 bccd: which kinds of cells a picture shows (`cells`, with ";" between them) and how many red ones it has (`red_cells`), from
 the boxes that were drawn around them; the parts are those of the data set.
+bookings: what people say to a restaurant, with a question for each thing in it, as conversations (`text` is what they say).
 tatoeba: sentences with translations, those whose English is a question (`questions.tsv`) and all others (`statements.tsv`).
 """
 
@@ -26,6 +27,32 @@ def write_nlupp(source: Path, folder: Path) -> None:
     for part in ("train", "test"):
         chosen = [row for row in rows if (row["fold"] >= FIRST_TEST_FOLD) == (part == "test")]
         lines = [json.dumps({"text": row["text"], "intents": row.get("intents", [])}, ensure_ascii=False) for row in chosen]
+        (folder / f"{part}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+ASKED = {
+    "time": "What time?",
+    "date": "Which day?",
+    "people": "How many people?",
+    "first_name": "Which first name?",
+    "last_name": "Which last name?",
+}
+
+
+def write_bookings(source: Path, folder: Path) -> None:
+    """A conversation for each slot of restaurants8k: the text and a question for the slot, answered with its words."""
+    for part, name in (("train", "train_0.json"), ("test", "test.json")):
+        lines = []
+        for item in json.loads((source / name).read_text(encoding="utf-8")):
+            text = item["userInput"]["text"]
+            for label in item.get("labels", []):
+                span = label["valueSpan"]
+                answer = text[span.get("startIndex", 0) : span["endIndex"]]
+                messages = [
+                    {"role": "user", "content": f"{text}\n{ASKED[label['slot']]}"},
+                    {"role": "assistant", "content": answer},
+                ]
+                lines.append(json.dumps({"messages": messages, "text": text}))
         (folder / f"{part}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -58,6 +85,7 @@ def main() -> None:
     for name, write, source in (
         ("nlupp", write_nlupp, SHARED / "data" / "nlupp" / "banking.jsonl"),
         ("bccd", write_bccd, SHARED / "data" / "bccd"),
+        ("bookings", write_bookings, SHARED / "data" / "restaurants8k"),
         ("tatoeba", write_tatoeba, SHARED / "data" / "tatoeba_eng_spa" / "pairs.tsv"),
     ):
         (folder / name).mkdir(parents=True, exist_ok=True)
