@@ -101,7 +101,7 @@ def test_an_encoder_is_no_language_model(told: Told, tmp_path: Path) -> None:
 def test_settings_that_mean_nothing_here_are_refused(told: Told) -> None:
     write_chats(Path("chats.jsonl"))
     assert "keeps the head of the pre-trained network" in told("chats.jsonl", "--head-layers", "2")
-    assert "is for examples with one label each" in told("chats.jsonl", "--label-smoothing", "0.1")
+    assert "is for examples with one label each" in told("chats.jsonl", "--class-weights", "balanced")
     assert "with its blocks frozen nothing would train" in told("chats.jsonl", "--method", "probe")
     assert "which is no file" in told("chats.jsonl", "--chat-template", "nowhere.jinja")
     assert "is a factor of the methods' own rates" in told(

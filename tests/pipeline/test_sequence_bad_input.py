@@ -66,7 +66,7 @@ def test_a_model_that_hears_does_not_read(told: Told) -> None:
         (("--method", "probe"), "keeps the head of the pre-trained network"),
         (("--head-layers", "2"), "keeps the head of the pre-trained network"),
         (("--length-penalty", "0.5"), "--length-penalty would change nothing"),
-        (("--label-smoothing", "0.1"), "--label-smoothing is for examples with one label each"),
+        (("--class-weights", "balanced"), "--class-weights is for examples with one label each"),
         (("--target", "french"), "'french'"),
     ],
 )

@@ -121,7 +121,7 @@ def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
     given = {
         "--class-weights": training.class_weights != "none",
         "--sampling balanced": training.sampling == "balanced",
-        "--label-smoothing": training.label_smoothing > 0,
+        "--label-smoothing": training.label_smoothing > 0 and not has_own_head(task),
         "--mixup": training.mixup > 0,
         "--cutmix": training.cutmix > 0,
         f"--loss {training.loss}": training.loss != "auto",

@@ -180,7 +180,7 @@ class ReplyTask:
 
     def loss(self, outputs: "Tensor", targets: "Tensor", *, recipe: LossRecipe = PLAIN) -> LossSum:
         """Cross-entropy over the tokens that are learnt."""
-        return token_loss(outputs, targets)
+        return token_loss(outputs, targets, label_smoothing=recipe.label_smoothing)
 
     def start_loss(
         self, state: TaskState, head_origin: HeadOrigin, *, recipe: LossRecipe = PLAIN

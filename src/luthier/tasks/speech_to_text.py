@@ -160,7 +160,7 @@ class SpeechToText:
 
     def loss(self, outputs: "Tensor", targets: "Tensor", *, recipe: LossRecipe = PLAIN) -> LossSum:
         """Cross-entropy of the transcripts' tokens."""
-        return token_loss(outputs, targets)
+        return token_loss(outputs, targets, label_smoothing=recipe.label_smoothing)
 
     def start_loss(
         self, state: TaskState, head_origin: HeadOrigin, *, recipe: LossRecipe = PLAIN

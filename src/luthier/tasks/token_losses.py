@@ -14,16 +14,19 @@ if TYPE_CHECKING:
 PLACES_AT_ONCE = 1_024
 
 
-def token_loss(outputs: "Tensor", targets: "Tensor") -> LossSum:
+def token_loss(outputs: "Tensor", targets: "Tensor", *, label_smoothing: float = 0.0) -> LossSum:
     """Cross-entropy of the next token, summed over the places that count, whatever more places the targets have.
 
     Only logits of these places become float32: of a long prompt none do.
+
+    Args:
+        label_smoothing: Probability mass spread over all tokens, in training; what is measured has none.
     """
     from torch.nn.functional import cross_entropy
 
     targets = targets[:, : outputs.shape[1]]
     counted = targets != IGNORED
-    total = cross_entropy(outputs[counted].float(), targets[counted], reduction="sum")
+    total = cross_entropy(outputs[counted].float(), targets[counted], reduction="sum", label_smoothing=label_smoothing)
     return LossSum(sum=total, weight=float(counted.sum()))
 
 

@@ -11,7 +11,7 @@ from luthier.errors import ModelError
 from luthier.models.text_processor import TextProcessor
 from luthier.tasks import TASKS
 from luthier.tasks.inputs import work_lengths
-from luthier.tasks.protocol import Sample, TaskState
+from luthier.tasks.protocol import LossRecipe, Sample, TaskState
 from luthier.tasks.sequence_baselines import TOLD, central_sentence, copied, first_sentence, nearest_target
 from luthier.tasks.sequence_inputs import SequenceInputs
 from luthier.tasks.token_losses import told
@@ -72,6 +72,11 @@ def test_what_is_kept_is_the_loss_that_torch_computes(inputs: SequenceInputs) ->
     summed = TASK.loss(logits, torch.from_numpy(labels))
     assert float(summed.sum) == pytest.approx(float(kept[:, 0].sum()), rel=1e-5)
     assert summed.weight == kept[:, 1].sum()
+    smooth = TASK.loss(logits, torch.from_numpy(labels), recipe=LossRecipe(label_smoothing=0.1))
+    counted = torch.nn.functional.cross_entropy(
+        logits.transpose(1, 2), torch.from_numpy(labels), reduction="sum", label_smoothing=0.1
+    )
+    assert float(smooth.sum) == pytest.approx(float(counted), rel=1e-5)
 
 
 def test_answers_that_are_too_long_are_cut_and_still_end(processor: TextProcessor) -> None:
