@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from luthier.evaluation.bootstrap import score_of, unit_sums
+from luthier.evaluation.boxes import ANSWER_TYPE, box_predictions
 from luthier.evaluation.intervals import score
 from luthier.evaluation.label_sets import label_set_predictions
 from luthier.evaluation.language_predictions import language_predictions
@@ -441,6 +443,53 @@ class TestMrrAt10(RankingConformance):
 
 class TestExpectedCalibrationError(MeasureConformance):
     name = "expected_calibration_error"
+
+
+def made_boxes(num_rows: int, *, seed: int = 0) -> tuple[list[list[dict[str, Any]]], list[list[dict[str, Any]]]]:
+    """Boxes of each picture, and answers: most of them near a box, some where there is none."""
+    generator = np.random.default_rng(seed)
+    targets, answers = [], []
+    for _ in range(num_rows):
+        places = generator.uniform([0, 0, 10, 10], [60, 60, 30, 30], (int(generator.integers(1, 4)), 4))
+        boxes = [dict(zip(("x", "y", "width", "height"), place, strict=True)) for place in places.tolist()]
+        labels = generator.choice(LABELS, len(boxes)).tolist()
+        targets.append(
+            [{"label": label, "crowd": False, "difficult": False, **box} for label, box in zip(labels, boxes, strict=True)]
+        )
+        moved = [{name: value + generator.normal(0, 2) for name, value in box.items()} for box in boxes]
+        moved[0] = {**moved[0], "x": 90.0}
+        answers.append([{"label": label, "score": generator.random(), **box} for label, box in zip(labels, moved, strict=True)])
+    return targets, answers
+
+
+class BoxConformance(MeasureConformance):
+    def made(self, num_rows: int, *, seed: int = 0) -> Predictions:
+        targets, answers = made_boxes(num_rows, seed=seed)
+        return box_predictions(
+            example_ids=[f"row {place}" for place in range(num_rows)],
+            targets=targets,
+            answers=answers,
+            sizes=[(100, 100)] * num_rows,
+            shown_score=0.3,
+            labels=LABELS,
+        )
+
+    def perfect(self, said: Predictions) -> Predictions:
+        right = [[{**box, "score": 0.9} for box in row] for row in said.table["target"].to_pylist()]
+        place = said.table.column_names.index("prediction")
+        return replace(said, table=said.table.set_column(place, "prediction", pa.array(right, ANSWER_TYPE)))
+
+
+class TestBoxMap(BoxConformance):
+    name = "box_map"
+
+
+class TestBoxMap50(BoxConformance):
+    name = "box_map50"
+
+
+class TestBoxMap75(BoxConformance):
+    name = "box_map75"
 
 
 def judges(kind: type[MeasureConformance]) -> set[str]:
