@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from luthier.cli.main import run as command
 from luthier.evaluation.predictions import read_predictions
 from luthier.models.load import load_network
 from luthier.pipeline import Run
+from luthier.pipeline.run_folder import RunFolder
 from luthier.testing.language_folders import tiny_language_folder
 
 from .conftest import write_csv
@@ -140,6 +142,32 @@ def test_the_store_and_packing_change_no_step(method: str, pairs: Path, model: P
     assert len(found[0]) >= 8
     for others in found[1:]:
         np.testing.assert_allclose(others, found[0], atol=1e-5)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same_weights(
+    pairs: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {**ASKED, "method": "lora:4:2", "num_epochs": 2, "learning_rate": 1e-2, "model": str(model), "packing": "on"}
+    straight = luthier.tune(pairs, out=str(tmp_path / "straight"), **asked, checkpoint_seconds=0)
+    written = RunFolder.record
+
+    def record(folder: RunFolder, event: Mapping[str, object]) -> None:
+        written(folder, event)
+        if event["event"] == "step" and event["step"] == 9:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "record", record)
+        with pytest.raises(Killed):
+            luthier.tune(pairs, out=str(tmp_path / "run"), **asked, checkpoint_seconds=0)
+    again = luthier.resume(tmp_path / "run")
+    for name in ("model.safetensors", "adapter/adapter_model.safetensors", "generation_config.json"):
+        assert (again.model_path / name).read_bytes() == (straight.model_path / name).read_bytes()
+    assert losses_of(again) == losses_of(straight)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # peft asks transformers by a name of former days

@@ -6,6 +6,7 @@ anew, given what stands before it.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.decision import Decision
@@ -57,11 +58,16 @@ class Conversations:
         return {}, ()
 
     def rows(self, table: "pa.Table", roles: Mapping[str, str]) -> list[Conversation]:
-        """The conversations, with the tools that stand beside them."""
+        """The conversations, with the tools that stand beside them.
+
+        Where there is no column with answers, as when the model is asked, a cell may also hold a user's words alone, and what
+        is wanted is what comes next; only where an answer stands last already, that one is written anew.
+        """
         cells = table.column(roles["text"]).to_pylist()
         name = roles.get("tools") or next((column for column in TOOLS_COLUMNS if column in table.column_names), None)
         tools = [None] * len(cells) if name is None else table.column(name).to_pylist()
-        return [read_conversation(cell, tool) for cell, tool in zip(cells, tools, strict=True)]
+        found = [read_conversation(cell, tool) for cell, tool in zip(cells, tools, strict=True)]
+        return found if "target" in roles else [_asked(*pair) for pair in zip(found, cells, strict=True)]
 
     def answer(self, row: Any) -> str:
         """The words of the last message that is learnt."""
@@ -77,6 +83,14 @@ class Conversations:
         """By the model's chat template."""
         conversation, template = as_row(row), template_of(processor)
         return template.rendered(conversation.messages, tools=conversation.tools, learnt=conversation.learnt)
+
+
+def _asked(conversation: Conversation, cell: str | None) -> Conversation:
+    """A conversation that is to go on."""
+    if "no_list" in conversation.faults:
+        return as_row(cell or "")
+    is_answered = bool(conversation.learnt) and conversation.learnt[-1] == len(conversation.messages) - 1
+    return conversation if is_answered else replace(conversation, learnt=())
 
 
 def as_row(row: Any) -> Conversation:

@@ -1,5 +1,7 @@
 """What decides about answers, what they are compared with, and how prompts meet them."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 
@@ -99,3 +101,13 @@ def test_what_was_not_written_is_empty() -> None:
     spoken = TASK.predictions(table, np.hstack([told, as_numbers(["one", "two"])]), TaskState(task=TASK.name), ROLES)
     assert spoken.table["prediction"].to_pylist() == ["one", "two"]
     assert spoken.table["loss"].to_pylist() == [1.0, 0.0]
+
+
+def test_asked_from_a_table_what_comes_next_is_wanted() -> None:
+    talk = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}]
+    cells = [json.dumps(talk[:1]), json.dumps(talk), json.dumps([*talk, talk[0]]), "only words", None]
+    found = TASKS["chat"].rows(pa.table({"said": cells}), {"text": "said"})
+    assert [row.learnt for row in found] == [(), (1,), (), (), ()]
+    assert found[3].messages == ({"role": "user", "content": "only words"},)
+    trained = TASKS["chat"].rows(pa.table({"said": cells}), {"text": "said", "target": "said"})
+    assert trained[2].learnt == (1,)
