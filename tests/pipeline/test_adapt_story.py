@@ -118,7 +118,21 @@ def test_it_answers_with_perplexities_from_python_and_the_command_line(
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert rows[0]["perplexity"] < rows[1]["perplexity"]
     assert {"token_loss", "tokens"} <= set(rows[0])
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "sea.txt").write_text("the ship left")
+    (tmp_path / "new" / "land.txt").write_text("a farmer")
+    assert command(["predict", str(runs["gpt2"].model_path), str(tmp_path / "new"), "--out", str(out)]) == 0
+    told = {row["document"]: row for row in map(json.loads, out.read_text().splitlines())}
+    assert told["sea.txt"]["perplexity"] == pytest.approx(rows[0]["perplexity"])
     capsys.readouterr()
+
+
+def test_the_card_says_how_to_load_it_and_what_the_hub_calls_it(runs: dict[str, Run]) -> None:
+    for family, (task, auto) in {"bert": ("fill-mask", "MaskedLM"), "gpt2": ("text-generation", "CausalLM")}.items():
+        card = (runs[family].model_path / "README.md").read_text()
+        assert f"pipeline_tag: {task}\n" in card
+        assert f"`transformers.AutoModelFor{auto}.from_pretrained`" in card
+        assert "head.safetensors" not in card
 
 
 def test_the_adapted_encoder_is_tuned_on_labels(runs: dict[str, Run], tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ HUB_TASKS = {
     "sequence-to-sequence": None,
     "chat": "text-generation",
     "instruction": "text-generation",
+    "causal-language-modeling": "text-generation",
+    "masked-language-modeling": "fill-mask",
 }
 SOURCE = {"text": "new.csv", "image": "photos/", "audio": "recordings/", "table": "new.csv"}
 INPUTS = {"text": "texts", "image": "images", "audio": "recordings", "table": "rows of a table"}

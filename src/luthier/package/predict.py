@@ -14,6 +14,7 @@ from luthier.core.progress import Observer, Quiet, counted
 from luthier.data.dataset import EXAMPLE_ID
 from luthier.data.infer import flag_of
 from luthier.data.keys import FILE_ROLES, INPUT_ROLES
+from luthier.data.load.documents import TEXT, load_documents
 from luthier.data.load.media import MEDIA, Media, is_media_file, list_media, media_in
 from luthier.data.load.source import ROW_FAULT
 from luthier.data.load.stream import stream_table
@@ -25,11 +26,14 @@ from luthier.package.columns import with_places
 from luthier.package.folder import read_description
 from luthier.package.model import Model, load_model, model_folder
 from luthier.package.writers import open_writer, refuse_format
+from luthier.tasks import TASKS
+from luthier.tasks.language_task import LIKELIHOOD
 from luthier.tasks.readings.table import Rows
 
 ROWS_PER_BATCH = 4096
 FILES_PER_BATCH = 256
 MOST_FAULTS_NAMED = 5
+DOCUMENT = "document"  # column that says which text a row is, where texts are no rows of a table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +104,7 @@ def predict_source(
         raise SpecError(f"{out} is the source; it would be replaced.", remedy=f"--out {out.with_stem(out.stem + '-answers')}")
     folder = model_folder(model_path)  # a wrong path is told before a long file is looked at
     reads = read_description(folder).modality
-    tables = _tables(place, next((media for media in MEDIA.values() if media.role == reads), None))
+    tables = _documents(place, folder) or _tables(place, next((media for media in MEDIA.values() if media.role == reads), None))
     table = next(tables, None)
     if table is None:
         raise DataError(f"{source} has no rows.", remedy="name a file or folder with rows")
@@ -152,8 +156,25 @@ def _tables(source: Path, media: Media | None) -> Iterator[pa.Table]:
         yield pa.table({EXAMPLE_ID: some, media.role: some})
 
 
+def _documents(source: Path, folder: Path) -> Iterator[pa.Table] | None:
+    """The documents of plain texts in pieces, for models that tell texts; None if there are none, or it is another model."""
+    if TASKS[read_description(folder).state.task].answer_kind != LIKELIHOOD:
+        return None
+    found = load_documents([source], DataSettings())
+    return None if found is None else _pieces(found.table)
+
+
+def _pieces(table: pa.Table) -> Iterator[pa.Table]:
+    """A table of documents bit by bit, their ids kept as a column: nothing else says which is which."""
+    table = table.add_column(1, DOCUMENT, table.column(EXAMPLE_ID))
+    for start in range(0, table.num_rows, ROWS_PER_BATCH):
+        yield table.slice(start, ROWS_PER_BATCH)
+
+
 def _input_columns(model: Model, table: pa.Table, named: Mapping[str, str | None], source: Path) -> dict[str, str]:
     """Role -> the column that plays it: the one named, or the one it was in training."""
+    if DOCUMENT in table.column_names:
+        return {"text": TEXT}
     if _is_media(source):
         return {role: role for role in model.task.roles if role in FILE_ROLES}
     if FEATURES in model.task.roles:  # the model knows its columns
