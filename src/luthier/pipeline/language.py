@@ -14,6 +14,7 @@ from luthier.pipeline.found import Found
 from luthier.pipeline.packing import choose_packing
 from luthier.pipeline.spoken import speak
 from luthier.spec import TuneSpec
+from luthier.tasks.further import ReplyingTask
 from luthier.tasks.inputs import AnsweredInputs
 from luthier.tasks.protocol import Task
 
@@ -24,7 +25,7 @@ def with_template(processor: Processor, task: Task, asked: str) -> tuple[Process
     Raises:
         SpecError: a template was asked for, and the task writes no conversations; or there is no such file.
     """
-    if not hasattr(task, "preview") or not isinstance(processor, TextProcessor):
+    if not isinstance(task, ReplyingTask) or not isinstance(processor, TextProcessor):
         if asked != AUTO:
             raise SpecError(
                 f"--chat-template is for language models; {task.name} reads none.", remedy="leave --chat-template out"
@@ -54,8 +55,8 @@ def language_decisions(
         units: Of train.
         known: Which of them can be learnt from.
     """
-    preview, packing = getattr(task, "preview", None), choose_packing(spec.training, backbone, found.inputs, units[known])
-    shown = [] if preview is None else preview(found.inputs, units, found.processor)
+    packing = choose_packing(spec.training, backbone, found.inputs, units[known])
+    shown = task.preview(found.inputs, units, found.processor) if isinstance(task, ReplyingTask) else []
     return [*shown, *filter(None, [packing]), *_generation_decision(spec, task, backbone, found, units)]
 
 
@@ -68,8 +69,7 @@ def _generation_decision(
     from luthier.models.generation import choose_max_new_tokens, set_generation
 
     decision = choose_max_new_tokens(cast("AnsweredInputs", found.inputs).answer_lengths[units], spec.generation)
-    ends = getattr(task, "ends", None)
-    known = () if ends is None else tuple(ends(found.processor))
+    known = task.ends(found.processor) if isinstance(task, ReplyingTask) else ()
     set_generation(backbone.network, spec.generation, max_new_tokens=decision.value, ends=known)
     speak(backbone, found.processor)
     return [decision]

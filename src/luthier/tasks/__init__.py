@@ -11,6 +11,7 @@ from luthier.data.dataset import Dataset
 from luthier.data.schema import Schema
 from luthier.errors import DataError
 from luthier.models.settings import NetworkKind
+from luthier.tasks.further import SuitedTask
 from luthier.tasks.protocol import FIT, Task
 
 MADE_FOR_IT = 0.3  # how much better a task fits that uses the model as it was made
@@ -85,10 +86,9 @@ def choose_task(schema: Schema, *, name: str = "auto", network: NetworkKind | No
 
 def suited_task(task: Task, dataset: Dataset) -> tuple[Task, list[Decision[Any]]]:
     """The task as it is for these data, where it says that they decide something about it; else as it is."""
-    suited = getattr(task, "suited", None)
-    if suited is None:
+    if not isinstance(task, SuitedTask):
         return task, []
-    changed, decision = suited(dataset)
+    changed, decision = task.suited(dataset)
     return changed, [decision]
 
 
