@@ -22,6 +22,9 @@ if TYPE_CHECKING:
         Stopped,
         UsageError,
     )
+    from luthier.neighbours.find import find
+    from luthier.neighbours.recommend import recommend
+    from luthier.neighbours.segment import segment
     from luthier.spec import TuneSpec, load_spec
 
 __version__ = "0.1.0"
@@ -40,11 +43,14 @@ _HOMES = {
     "UsageError": "luthier.errors",
     "adapt": "luthier.api",
     "check": "luthier.api",
+    "find": "luthier.neighbours.find",
     "load_model": "luthier.api",
     "load_openai_job": "luthier.api",
     "load_spec": "luthier.spec",
+    "recommend": "luthier.neighbours.recommend",
     "resume": "luthier.api",
     "search": "luthier.api",
+    "segment": "luthier.neighbours.segment",
     "tune": "luthier.api",
 }
 
@@ -62,11 +68,14 @@ __all__ = [
     "__version__",
     "adapt",
     "check",
+    "find",
     "load_model",
     "load_openai_job",
     "load_spec",
+    "recommend",
     "resume",
     "search",
+    "segment",
     "tune",
 ]
 

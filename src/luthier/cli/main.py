@@ -21,6 +21,9 @@ VERBS = {
     "search": ("luthier.cli.search:VERB", "Try many settings, keep the best, and say how much of that is luck"),
     "check": ("luthier.cli.check:VERB", "Look for what is wrong with data, before anything is trained on it"),
     "predict": ("luthier.cli.predict:VERB", "Add a model's answers to a table or a folder"),
+    "find": ("luthier.cli.find:VERB", "Find the texts of a corpus that mean what a query means"),
+    "recommend": ("luthier.cli.recommend:VERB", "Recommend items like those that users have liked"),
+    "segment": ("luthier.cli.segment:VERB", "Cut texts into segments of like ones, and name them"),
     "models": ("luthier.cli.models:VERB", "List the pre-trained models to start from"),
     "doctor": ("luthier.cli.doctor:VERB", "Find what is wrong with this installation"),
 }

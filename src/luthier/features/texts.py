@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import nn
 
 from luthier.core.environment import cache_folder
 from luthier.core.progress import Observer, Quiet
@@ -91,3 +92,29 @@ def load_text_reader(
     return TextReader(
         backbone=backbone, processor=processor, model=model, device=device, keeps=keeps, observer=observer or Quiet()
     )
+
+
+def vectors_of(
+    runner: Backbone,
+    processor: TextProcessor,
+    texts: Sequence[str],
+    *,
+    head: nn.Module | None = None,
+    precision: str,
+    device: str,
+) -> Float[np.ndarray, "N D"]:
+    """Vectors of length one, in batches of like length.
+
+    Args:
+        runner: As `frozen_copy` gives it.
+        head: What is made of the pooled vector; None: nothing.
+    """
+    encoded = processor.encode(texts)
+    inputs = TokenInputs.build(encoded.ids, encoded.offsets, pad_id=processor.pad_id)
+    found = np.zeros((len(texts), runner.width), dtype=np.float32)
+    with torch.inference_mode():
+        for rows in batches_by_length(inputs.lengths):
+            batch = to_device(inputs.batch(rows), dtype=PRECISIONS[precision], device=device)
+            pooled = runner.pool(runner(batch)).float()
+            found[rows] = (pooled if head is None else head(pooled)).cpu().numpy()
+    return np.asarray(unit_length(found), dtype=np.float32)

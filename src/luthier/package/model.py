@@ -13,14 +13,16 @@ from luthier.core.names import nearest_name
 from luthier.core.rows import RowBuffer
 from luthier.errors import DataError, ModelError, UsageError, raise_together
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
+from luthier.features.texts import vectors_of
 from luthier.models.heads import pool_for
-from luthier.models.processors import AudioProcessor, ImageProcessor, Processor
+from luthier.models.processors import AudioProcessor, ImageProcessor, Processor, TextProcessor
+from luthier.models.projection_head import ProjectionHead
 from luthier.package.columns import columns_read, narrowed
 from luthier.package.folder import ModelDescription, load_folder, read_description
 from luthier.package.tolerant import faults_of, tolerant
 from luthier.tasks import TASKS
 from luthier.tasks.inputs import EMPTY, Inputs, units_of, work_lengths
-from luthier.tasks.protocol import BEAMS, Task, TaskState, Writer, searches_beams
+from luthier.tasks.protocol import BEAMS, Task, TaskState, Writer, has_own_head, searches_beams
 from luthier.training.device import choose_device, choose_precision
 from luthier.training.model import TunedModel
 
@@ -152,6 +154,27 @@ class Model:
             found[there] = answers
             faults |= {row: reader.faults[path] for row, path in zip(there, paths, strict=True) if path in reader.faults}
         return np.nan_to_num(found), faults
+
+    def vectors(self, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
+        """A vector of length one for each text: what the head makes of it where the model was tuned for that, else what the
+        backbone pools.
+
+        Raises:
+            ModelError: the model does not read texts, or keeps its own head and pools nothing.
+        """
+        if not isinstance(self.processor, TextProcessor) or has_own_head(self.task):
+            raise ModelError(
+                f"This model is for {self.task.name}; it has no vectors of texts.",
+                remedy="a model tuned with --task text-retrieval, or a pre-trained one such as minilm",
+            )
+        return vectors_of(
+            self._backbone,
+            self.processor,
+            texts,
+            head=self._head if isinstance(self._head, ProjectionHead) else None,
+            precision=self.precision,
+            device=self.device,
+        )
 
     def answers(self, inputs: Inputs, rows: Int[np.ndarray, " N"] | None = None) -> Float[np.ndarray, "N K"]:
         """What the task makes of the head's outputs for the units of encoded rows (all, or those named), merged to rows.

@@ -1,0 +1,1 @@
+"""What vectors of texts are for: finding documents, recommending items, cutting texts into segments."""
