@@ -160,3 +160,17 @@ def test_scored_pairs_are_ordered_by_the_cosine_of_their_vectors(model: str, tmp
     assert -1 <= answers[1] <= 1
     assert "The worst comparisons" in (run.folder / "report.html").read_text(encoding="utf-8")
     assert read_json(run.folder / "metrics.json")["answer_kind"] == "similarity"
+
+
+@pytest.mark.parametrize("way", ["model:2", "bm25:1"])
+def test_mined_negatives_are_told_and_never_belong_to_their_query(model: str, tmp_path: Path, way: str) -> None:
+    folder = write_benchmark(tmp_path / "shop")
+    settings = {"model": model, "method": "probe", "num_epochs": 1, "split": "60/20/20", **RUN}
+    run = luthier.tune(folder, hard_negatives=way, **settings)
+    lines = (run.folder / "decisions.jsonl").read_text(encoding="utf-8").splitlines()
+    decision = next(item for item in map(json.loads, lines) if item["name"] == "hard_negatives")
+    assert decision["evidence"]["queries"] == 43
+    assert 0 < decision["evidence"]["documents"] <= 2 * 43
+    assert ("BM25's" if way.startswith("bm25") else "the frozen model's") in decision["reason"]
+    plain = luthier.tune(folder, out="plain", **settings)
+    assert losses(run.folder)[0] > losses(plain.folder)[0]  # there is more to tell apart

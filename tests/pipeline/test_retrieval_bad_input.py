@@ -140,6 +140,7 @@ def test_the_same_query_in_train_and_test_is_dropped_from_train() -> None:
     [
         (("--ewc", "0.1"), "--ewc measures how single examples depend on each weight", "--towards-pretrained"),
         (("--head-layers", "2"), "--head-layers is for heads that are small networks", "leave it out"),
+        (("--hard-negatives", "bm52:1"), "expected none, model:N or bm25:N", "--hard-negatives bm25:1"),
         (("--label-smoothing", "0.1"), "--label-smoothing is for examples with one label", "leave --label-smoothing out"),
         (("--task", "text-similarity"), "no column plays the role text_pair", "--text COLUMN"),
         (("--negative", "nagative"), "--negative names 'nagative'", "--negative negative"),

@@ -55,7 +55,7 @@ class Bm25:
 
         Example:
             >>> index = Bm25.build(["the wing", "the tail of the wing", "the tail"])
-            >>> [row.argmax() for row in index.scores(["wing", "tail"])]
+            >>> index.scores(["wing", "tail"]).argmax(axis=1).tolist()
             [0, 2]
         """
         from scipy import sparse

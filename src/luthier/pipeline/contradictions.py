@@ -6,7 +6,8 @@ from luthier.models.settings import BoxSettings, HeadSettings, TableSettings, re
 from luthier.pipeline.general import refuse_lonely_general
 from luthier.pipeline.plain_texts import refuse_target
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import Contrastive, Task, has_own_head, searches_beams
+from luthier.tasks.mining import read_miner
+from luthier.tasks.protocol import Contrastive, Searching, Task, has_own_head, searches_beams
 from luthier.tasks.shaping import MakesViews
 from luthier.training.balance import refuse_double_balance
 
@@ -110,6 +111,9 @@ def refuse_unfit_training(spec: TuneSpec, task: Task) -> None:
     if has_own_head(task) and spec.model.head != HeadSettings():
         problem = f"{task.name} keeps the head of the pre-trained network; another one was described."
         problems.append(SpecError(problem, remedy="leave --head-layers, --head-dropout and the like out"))
+    if read_miner(training.hard_negatives) is not None and not isinstance(task, Searching):
+        problem = f"--hard-negatives looks for documents, and {task.name} does not search any."
+        problems.append(SpecError(problem, remedy="leave --hard-negatives out"))
     if isinstance(task, Contrastive):
         problems += _contrastive_problems(spec, task)
     elif task.probe is None and pooling != "auto":

@@ -83,7 +83,9 @@ def _train_again(chosen: Chosen, bench: Workbench, result: RungResult, units: In
         settings = replace(settings, unfreezing=settings.unfreezing.as_it_happened(result.unfroze))
     return train_again(
         model,
-        lambda boundary: learning_rows(chosen, units, bench.rows(boundary)[0].store),
+        lambda boundary: learning_rows(
+            chosen, units, bench.rows(boundary)[0].store, companions=bench.rows(boundary)[0].companions
+        ),
         settings,
         fraction=min(1.0, result.epochs / settings.num_epochs),
         loss=bench.loss,

@@ -23,11 +23,12 @@ from luthier.features.store import ActivationStore
 from luthier.models.backbone import Backbone
 from luthier.pipeline.before import Before, head_reads_states, predictions_of
 from luthier.pipeline.choose import Chosen
+from luthier.pipeline.negatives import with_negatives
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.run_folder import RunFolder
 from luthier.pipeline.settle import build_opening
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import HeadOrigin, LossRecipe, LossSum, Task, has_own_head, steering_measure
+from luthier.tasks.protocol import Companions, HeadOrigin, LossRecipe, LossSum, Task, has_own_head, steering_measure
 from luthier.tasks.shaping import build_head_for
 from luthier.training.balance import balanced_weights
 from luthier.training.data import TrainingRows
@@ -219,6 +220,7 @@ def make_workbench(
     """What every rung works with."""
     settings, task = spec.training, prepared.task
     recipe = loss_recipe(settings, chosen)
+    companions, mined = with_negatives(settings.hard_negatives, chosen, before.features, observer=observer)
     start, origin = _start(spec, prepared, chosen, before)
 
     def loss(outputs: Tensor, targets: Tensor) -> LossSum:
@@ -228,7 +230,7 @@ def make_workbench(
         return predictions_of(prepared, chosen, "validation", decoded)
 
     return Workbench(
-        parts=_parts(spec, chosen, before),
+        parts=_parts(spec, chosen, before, companions),
         predict=predict,
         measure=steering_measure(task),
         measures=(task.steers_by,) if task.steers_by else task.measures,
@@ -247,7 +249,7 @@ def make_workbench(
         shelf=folder.shelf if processes.is_main else None,
         processes=processes,
         is_resumed=folder.is_resumed,
-        opening=build_opening(spec, prepared, chosen, before, head_origin=origin, folder=folder),
+        opening=replace(build_opening(spec, prepared, chosen, before, head_origin=origin, folder=folder), made=mined),
         budget_seconds=settings.budget,
     )
 
@@ -313,12 +315,14 @@ def silence_of(measure: str) -> float:
     return float(silence if MEASURES[measure].direction == "higher" else -silence)
 
 
-def _parts(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, tuple[TrainingRows, TrainingRows]]:
+def _parts(
+    spec: TuneSpec, chosen: Chosen, before: Before, companions: Companions | None
+) -> dict[int, tuple[TrainingRows, TrainingRows]]:
     """Train and validation units of the whole network (boundary 0) and of every stored boundary."""
     stores = stores_by_boundary(spec, chosen, before)
     train, validation = known_units(chosen, "train"), chosen.scored_units("validation")
     return {
-        boundary: (learning_rows(chosen, train, store), training_rows(chosen, validation, store))
+        boundary: (learning_rows(chosen, train, store, companions=companions), training_rows(chosen, validation, store))
         for boundary, store in stores.items()
     }
 
@@ -343,13 +347,16 @@ def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[i
     return stores
 
 
-def learning_rows(chosen: Chosen, units: Int[np.ndarray, " u"], store: ActivationStore | None) -> TrainingRows:
+def learning_rows(
+    chosen: Chosen, units: Int[np.ndarray, " u"], store: ActivationStore | None, *, companions: Companions | None = None
+) -> TrainingRows:
     """Some units to be learnt from, with their companions where the loss is over whole batches, or in other views."""
-    if chosen.companions is None:
+    companions = companions or chosen.companions
+    if companions is None:
         rows = training_rows(chosen, units, store, is_packed=chosen.is_packed)
         return replace(rows, views=chosen.views) if chosen.views is not None else rows
-    companions = chosen.companions.among(units)
-    return replace(training_rows(chosen, companions.anchors, store), companions=companions)
+    own = companions.among(units)
+    return replace(training_rows(chosen, own.anchors, store), companions=own)
 
 
 def training_rows(

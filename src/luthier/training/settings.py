@@ -65,6 +65,11 @@ class TrainingSettings(Settings):
         "auto",
         description="What training lowers: auto (the task's own), cross-entropy, or focal:GAMMA, which counts easy rows less",
     )
+    hard_negatives: str = Field(
+        "none",
+        description="Documents that look relevant to a query and are not, to learn from: none, or model:N or bm25:N for each "
+        "query, from the ranking of the frozen model or of BM25",
+    )
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="Weights of classes in the loss: balanced lets every class weigh alike, however many rows it has"
     )

@@ -3,6 +3,7 @@
 What was settled is kept beside the states of the training, so that a run that goes on, and a refit, use the same.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +66,7 @@ class Opening:
         finds_micro_batch: Whether the micro-batch is found by timing.
         file: Where what was settled is kept; None keeps it in memory only.
         settled: By rung.
+        made: What was decided before any of it.
     """
 
     self_test: SelfTest | None = None
@@ -72,6 +74,7 @@ class Opening:
     finds_micro_batch: bool = False
     file: Path | None = None
     settled: dict[str, Settled] = field(default_factory=dict)
+    made: Sequence[Decision[Any]] = ()
 
     def remember(self) -> None:
         """Read what was settled before the run was interrupted."""
@@ -81,7 +84,7 @@ class Opening:
     @property
     def decisions(self) -> list[Decision[Any]]:
         """All that were made so far."""
-        return [decision for settled in self.settled.values() for decision in settled.decisions]
+        return [*self.made, *(decision for settled in self.settled.values() for decision in settled.decisions)]
 
     def settle(
         self,
