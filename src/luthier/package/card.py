@@ -35,6 +35,8 @@ HUB_TASKS = {
     "instruction": "text-generation",
     "causal-language-modeling": "text-generation",
     "masked-language-modeling": "fill-mask",
+    "text-retrieval": "sentence-similarity",
+    "text-similarity": "sentence-similarity",
 }
 SOURCE = {"text": "new.csv", "image": "photos/", "audio": "recordings/", "table": "new.csv"}
 INPUTS = {"text": "texts", "image": "images", "audio": "recordings", "table": "rows of a table"}
