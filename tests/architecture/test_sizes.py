@@ -25,6 +25,8 @@ FURTHER_KEYWORDS = {
     "luthier/cli/search.py:run": "the keys of the spec",
     "luthier/cli/check.py:run": "the keys of the spec",
     "luthier/cli/predict.py:run": "columns by their role",
+    "luthier/cli/recommend.py:run": "columns by their role",
+    "luthier/cli/segment.py:run": "columns by their role",
     "luthier/cli/command.py:GroupedOption.__init__": "click's own",
 }
 

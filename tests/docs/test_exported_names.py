@@ -23,11 +23,14 @@ EXPORTED = [
     "__version__",
     "adapt",
     "check",
+    "find",
     "load_model",
     "load_openai_job",
     "load_spec",
+    "recommend",
     "resume",
     "search",
+    "segment",
     "tune",
 ]
 

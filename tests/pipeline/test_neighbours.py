@@ -121,7 +121,8 @@ def write_history(rows: list[dict[str, str]]) -> str:
 def test_recommendations_are_like_what_was_liked_and_are_measured(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     rows = articles()
     items, history = write("articles.csv", rows), write_history(rows)
-    found = luthier.recommend(model, items, history, top=10, out="for-you.csv")
+    found = luthier.recommend(model, items, history, top=10)
+    found.save("for-you.csv")
     topic = {row["item"]: row["topic"] for row in rows}
     liked: dict[str, set[str]] = {}
     with Path(history).open(encoding="utf-8", newline="") as file:

@@ -24,7 +24,6 @@ def run(
     top: int,
     text: str | None,
     identifier: str | None,
-    device: str,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -36,7 +35,7 @@ def run(
     watch = Watch(quiet=quiet, on_stderr=True)
     try:
         with redirect_stdout(sys.stderr):
-            found = find(model, corpus, list(query), top=top, text=text, identifier=identifier, device=device, observer=watch)
+            found = find(model, corpus, list(query), top=top, text=text, identifier=identifier, observer=watch)
     finally:
         watch.close()
     if as_json:
@@ -59,12 +58,9 @@ def print_found(found: "list[Found]", *, quiet: bool) -> None:
             click.echo(f"{hit.rank:>3}  {hit.score:.3f}  {click.style(hit.id, fg='cyan')}  {cut}")
 
 
-def reading_options() -> list[click.Parameter]:
-    """The flags of all verbs that turn a table's texts into vectors."""
-    return [
-        GroupedOption(["--text"], metavar="COLUMN", help="Column with the texts (default: named so, or the longest)"),
-        GroupedOption(["--device"], metavar="TEXT", default="auto", help="auto, cpu, cuda, cuda:N, mps"),
-    ]
+def text_option() -> GroupedOption:
+    """`--text COLUMN`."""
+    return GroupedOption(["--text"], metavar="COLUMN", help="Column with the texts (default: named so, or the longest)")
 
 
 def id_option() -> GroupedOption:
@@ -82,7 +78,7 @@ VERB = Verb(
         click.Argument(["corpus"], metavar="CORPUS"),
         click.Argument(["query"], metavar="QUERY...", nargs=-1, required=True),
         GroupedOption(["--top"], metavar="N", type=int, default=10, show_default=True, help="Texts to show for each query"),
-        *reading_options(),
+        text_option(),
         id_option(),
         *output_options(),
     ],

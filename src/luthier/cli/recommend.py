@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from luthier.cli.command import GroupedOption, Verb
-from luthier.cli.find import id_option, reading_options
+from luthier.cli.find import id_option, text_option
 from luthier.cli.options import output_options
 
 if TYPE_CHECKING:
@@ -24,15 +24,12 @@ def run(
     history: str,
     user: tuple[str, ...],
     top: int,
-    text: str | None,
-    identifier: str | None,
     out: str | None,
-    seed: int,
-    device: str,
     as_json: bool,
     quiet: bool,
+    **columns: str | None,
 ) -> int:
-    """Recommend, and print; with `--quiet` only the verdict."""
+    """Recommend, and print; with `--quiet` only the verdict. `columns` are those of the items."""
     from luthier.cli.console import Watch
     from luthier.cli.results import print_json
     from luthier.neighbours.recommend import recommend
@@ -46,23 +43,22 @@ def run(
                 history,
                 users=user,
                 top=top,
-                text=text,
-                identifier=identifier,
-                out=out,
-                seed=seed,
-                device=device,
+                text=columns["text"],
+                identifier=columns["identifier"],
                 observer=watch,
             )
+            if out is not None:
+                found.save(out)
     finally:
         watch.close()
     if as_json:
         print_json(found)
     else:
-        print_recommendations(found, quiet=quiet)
+        print_recommendations(found, quiet=quiet, out=out)
     return 0
 
 
-def print_recommendations(found: "Recommendations", *, quiet: bool) -> None:
+def print_recommendations(found: "Recommendations", *, quiet: bool, out: str | None) -> None:
     """The first few users' items, what was measured, and the verdict."""
     users = list(dict.fromkeys(item.user for item in found.items))
     for user in [] if quiet else users[:MOST_USERS_SHOWN]:
@@ -72,16 +68,14 @@ def print_recommendations(found: "Recommendations", *, quiet: bool) -> None:
             line = " ".join(item.text.split())[:80]
             click.echo(f"{item.rank:>3}  {item.score:.3f}  {click.style(item.item, fg='cyan')}  {line}{because}")
     if not quiet and len(users) > MOST_USERS_SHOWN:
-        click.echo(
-            f"\nand {len(users) - MOST_USERS_SHOWN:,} more users" + ("" if found.out else "; --out FILE writes them all")
-        )
+        click.echo(f"\nand {len(users) - MOST_USERS_SHOWN:,} more users" + ("" if out else "; --out FILE writes them all"))
     if not quiet and found.recall:
         click.echo(f"\nThe last item of {found.num_measured:,} users, left out and looked for among the first {found.top}:")
         for name, recall in found.recall.items():
             click.echo(f"  {WAYS[name]:<16} {recall.value:6.1%}   {recall.low:.1%} to {recall.high:.1%}")
     click.echo(found.verdict)
-    if found.out:
-        click.echo(f"{len(found.items):,} recommendations: {found.out}")
+    if out:
+        click.echo(f"{len(found.items):,} recommendations: {out}")
 
 
 VERB = Verb(
@@ -98,10 +92,9 @@ VERB = Verb(
         ),
         GroupedOption(["--user"], metavar="USER", multiple=True, help="For whom (repeat; default: everyone in the history)"),
         GroupedOption(["--top"], metavar="N", type=int, default=10, show_default=True, help="Items for each user"),
-        *reading_options(),
+        text_option(),
         id_option(),
         GroupedOption(["--out"], metavar="FILE", help="Write all recommendations: .csv, .tsv, .jsonl or .parquet"),
-        GroupedOption(["--seed"], metavar="N", type=int, default=0, show_default=True, help="Seed of samples and intervals"),
         *output_options(),
     ],
     summary="Recommends items whose texts are like those of what users have liked, and measures it against what is popular.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from luthier.cli.command import GroupedOption, Verb
-from luthier.cli.find import reading_options
+from luthier.cli.find import text_option
 from luthier.cli.options import output_options
 from luthier.errors import SpecError
 
@@ -22,15 +22,13 @@ def run(
     model: str,
     source: str,
     num_clusters: str,
-    text: str | None,
-    compare: str | None,
     out: str | None,
     seed: int,
-    device: str,
     as_json: bool,
     quiet: bool,
+    **columns: str | None,
 ) -> int:
-    """Cut, and print the segments; with `--quiet` one line for each."""
+    """Cut, and print the segments; with `--quiet` one line for each. `columns` are those of texts and of labels."""
     if num_clusters != "auto" and not num_clusters.isdigit():
         raise SpecError(f"--num-clusters is '{num_clusters}'; expected auto or a whole number.", remedy="--num-clusters auto")
     from luthier.cli.console import Watch
@@ -45,11 +43,10 @@ def run(
                 model,
                 source,
                 num_clusters=None if num_clusters == "auto" else int(num_clusters),
-                text=text,
-                compare=compare,
+                text=columns["text"],
+                compare=columns["compare"],
                 out=out,
                 seed=seed,
-                device=device,
                 observer=watch,
             )
     finally:
@@ -92,7 +89,7 @@ VERB = Verb(
             help="How many segments; auto: as many as give the best silhouette",
         ),
         GroupedOption(["--compare"], metavar="COLUMN", help="Column of labels that the segments are compared with"),
-        *reading_options(),
+        text_option(),
         GroupedOption(["--out"], metavar="FILE", help="Write the table with segment, segment_name and segment_distance"),
         GroupedOption(["--seed"], metavar="N", type=int, default=0, show_default=True, help="Seed of k-means and of samples"),
         *output_options(),

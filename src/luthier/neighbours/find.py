@@ -48,7 +48,6 @@ def find(
     top: int = TOP,
     text: str | None = None,
     identifier: str | None = None,
-    device: str = "auto",
     observer: Observer | None = None,
 ) -> list[Found]:
     """The texts of a corpus that are nearest to each query.
@@ -61,7 +60,6 @@ def find(
         queries: One text, or several.
         top: How many texts of the corpus for each.
         text, identifier: The corpus's columns of texts and of ids, where they are not plain to see.
-        device: auto, cpu, cuda, cuda:N or mps.
         observer: Is told of the work.
 
     Raises:
@@ -74,7 +72,7 @@ def find(
         raise SpecError(f"{top} answers were asked for; at least 1 is needed.", remedy="--top 10")
     if not asked or not all(query.strip() for query in asked):
         raise SpecError("A query is empty.", remedy='luthier find MODEL CORPUS "what is looked for"')
-    encoder = load_encoder(model, device=device)
+    encoder = load_encoder(model)
     index = open_index(encoder, corpus, text=text, identifier=identifier, observer=observer or Quiet())
     return search_index(index, asked, encoder.encode(asked), top=top)
 

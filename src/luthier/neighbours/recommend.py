@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 TOP = 10
 USER_NAMES, ITEM_NAMES = ("user", "user_id", "customer", "customer_id", "reader"), ("item", "item_id", "id", "_id", "article")
 MEASURED_USERS = 2_000
+SEED = 0  # of the users measured, where there are more, and of the intervals
 RESAMPLES = 2_000
 _SHOWN = 5
 
@@ -83,7 +84,20 @@ class Recommendations:
     num_measured: int
     recall: Mapping[str, Recall]
     verdict: str
-    out: str = ""
+
+    def save(self, out: str | Path) -> None:
+        """Write the items as a table: .csv, .tsv, .jsonl or .parquet.
+
+        Raises:
+            SpecError: the format is unknown.
+            ResourceError: the disk is full or cannot be written to.
+        """
+        import pyarrow as pa
+
+        refuse_format(Path(out))
+        names = ("user", "rank", "item", "score", "because", "text")
+        with open_writer(Path(out)) as writer:
+            writer.write(pa.table({name: [getattr(item, name) for item in self.items] for name in names}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +118,6 @@ def recommend(
     top: int = TOP,
     text: str | None = None,
     identifier: str | None = None,
-    out: str | Path | None = None,
-    seed: int = 0,
-    device: str = "auto",
     observer: Observer | None = None,
 ) -> Recommendations:
     """What each user may like, by the texts of what they have liked.
@@ -118,25 +129,21 @@ def recommend(
         users: For whom; by default for all of the history.
         top: How many items for each.
         text, identifier: The items' columns of texts and of ids, where they are not plain to see.
-        out: Where the recommendations go as a table.
-        seed: Of the samples and intervals of the measurement.
-        device: auto, cpu, cuda, cuda:N or mps.
         observer: Is told of the work.
 
     Raises:
         ModelError: there is no such model, or it does not read texts.
         DataError: a table cannot be read or lacks a column, or the history names no item that there is.
-        SpecError: less than one item is wanted, a user is asked for whom the history does not have, or the format of `out`.
+        SpecError: less than one item is wanted, or a user is asked for whom the history does not have.
     """
-    observer, written = observer or Quiet(), Path(out) if out is not None else None
-    refuse_format(written)
+    observer = observer or Quiet()
     if top < 1:
         raise SpecError(f"{top} items were asked for; at least 1 is needed.", remedy="--top 10")
     liked = _read_history(history)
     if strangers := [user for user in users if user not in liked]:
         guess = nearest_name(strangers[0], list(liked)) or next(iter(liked))
         raise SpecError(f"{history} has no user '{strangers[0]}'.", remedy=f"--user {guess}")
-    encoder = load_encoder(model, device=device)
+    encoder = load_encoder(model)
     pieces = list(open_index(encoder, items, text=text, identifier=identifier, observer=observer).pieces())
     shelf = Shelf(
         ids=[name for ids, *_ in pieces for name in ids],
@@ -144,11 +151,9 @@ def recommend(
         vectors=np.concatenate([vectors for *_, vectors in pieces]),
     )
     histories = _places(liked, shelf, history, observer)
-    recall = measure(histories, shelf, top=top, seed=seed)
+    recall = measure(histories, shelf, top=top)
     chosen = {user: histories[user] for user in (users or histories)}
     found = [item for user, places in chosen.items() for item in _recommended(user, places, shelf, histories, top)]
-    if written is not None:
-        _write(written, found)
     measured = sum(len(places) > 1 for places in histories.values())
     return Recommendations(
         items=found,
@@ -156,7 +161,6 @@ def recommend(
         num_measured=min(measured, MEASURED_USERS),
         recall=recall,
         verdict=_verdict(recall, top),
-        out=str(written or ""),
     )
 
 
@@ -241,12 +245,12 @@ def _first(scores: Float[np.ndarray, " N"], seen: Int[np.ndarray, " n"], top: in
     return best
 
 
-def measure(histories: Mapping[str, Int[np.ndarray, " n"]], shelf: Shelf, *, top: int, seed: int) -> dict[str, Recall]:
+def measure(histories: Mapping[str, Int[np.ndarray, " n"]], shelf: Shelf, *, top: int) -> dict[str, Recall]:
     """Recall@top of the last item of each user, left out: by content, by popularity, and of a random order."""
     users = [user for user, places in histories.items() if len(places) > 1]
     if not users:
         return {}
-    users = [users[place] for place in np.sort(generator_for(seed, "measured").permutation(len(users))[:MEASURED_USERS])]
+    users = [users[place] for place in np.sort(generator_for(SEED, "measured").permutation(len(users))[:MEASURED_USERS])]
     popular = _popularity(histories, len(shelf.ids))
     hits: dict[str, list[float]] = {"content": [], "popular": [], "random": []}
     for user in users:
@@ -256,11 +260,11 @@ def measure(histories: Mapping[str, Int[np.ndarray, " n"]], shelf: Shelf, *, top
         hits["content"].append(float(last in _first(by_content(shelf.vectors, known), known, top)))
         hits["popular"].append(float(last in _first(others, known, top)))
         hits["random"].append(min(1.0, top / max(1, len(shelf.ids) - len(known))))
-    return {name: _interval(np.array(values), seed) for name, values in hits.items()}
+    return {name: _interval(np.array(values)) for name, values in hits.items()}
 
 
-def _interval(values: Float[np.ndarray, " n"], seed: int) -> Recall:
-    drawn = generator_for(seed, "recall").integers(0, len(values), (RESAMPLES, len(values)))
+def _interval(values: Float[np.ndarray, " n"]) -> Recall:
+    drawn = generator_for(SEED, "recall").integers(0, len(values), (RESAMPLES, len(values)))
     means = values[drawn].mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return Recall(value=float(values.mean()), low=float(low), high=float(high))
@@ -277,11 +281,3 @@ def _verdict(recall: Mapping[str, Recall], top: int) -> str:
     if content.high < popular.low:
         return f"Recommend what is popular: {said}."
     return f"Not shown to differ from recommending what is popular: {said}."
-
-
-def _write(out: Path, found: Sequence[Recommendation]) -> None:
-    import pyarrow as pa
-
-    columns = {name: [getattr(item, name) for item in found] for name in ("user", "rank", "item", "score", "because", "text")}
-    with open_writer(out) as writer:
-        writer.write(pa.table(columns))

@@ -90,7 +90,6 @@ def segment(
     compare: str | None = None,
     out: str | Path | None = None,
     seed: int = 0,
-    device: str = "auto",
     observer: Observer | None = None,
 ) -> Segments:
     """Cut the texts of a table into segments.
@@ -103,7 +102,6 @@ def segment(
         compare: A column of labels that the segments are compared with.
         out: Where the table goes with the columns `segment`, `segment_name` and `segment_distance`.
         seed: Of the starts of k-means, and of samples.
-        device: auto, cpu, cuda, cuda:N or mps.
         observer: Is told of the work.
 
     Raises:
@@ -115,7 +113,7 @@ def segment(
     refuse_format(written)
     if num_clusters is not None and num_clusters < 2:
         raise SpecError(f"{num_clusters} segments were asked for; at least 2 are needed.", remedy="--num-clusters 5")
-    encoder = load_encoder(model, device=device)
+    encoder = load_encoder(model)
     texts, vectors, tables = _read(encoder.encode, source, text)
     labels = _labels(tables, compare, source)
     _refuse_few(len(texts), num_clusters, source)
