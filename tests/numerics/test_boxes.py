@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from faster_coco_eval import COCO, COCOeval_faster
 
-from luthier.evaluation.boxes import ANSWER_TYPE, TARGET_TYPE, overlaps
+from luthier.evaluation.boxes import ANSWER_TYPE, TARGET_TYPE, best_score, match_labels, overlaps
 from luthier.evaluation.measures import MEASURES
 from luthier.evaluation.records import Predictions
 
@@ -121,3 +121,19 @@ def test_difficult_boxes_need_not_be_found_and_finding_them_costs_nothing() -> N
     measure = MEASURES["box_map50"]
     assert measure.value_of(predictions([[box]], [answers]), np.arange(1)) == pytest.approx(0.5)  # the surer answer is wrong
     assert measure.value_of(predictions([[box, {**other, "difficult": True}]], [answers]), np.arange(1)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_best_score_is_the_best_of_all(seed: int) -> None:
+    said = drawn(seed, pictures=15, crowds=False)
+    least, f1 = best_score(said)
+    tried = {}
+    for score in np.arange(0, 100) / 100:
+        shown = [[box for box in row if box["score"] >= score] for row in said.table["prediction"].to_pylist()]
+        kept = match_labels(predictions(said.table["target"].to_pylist(), shown), np.array([0.5]))
+        right, given, wanted = (
+            sum(parts) for parts in zip(*[(m.right.sum(), m.counts.sum(), m.to_find.sum()) for m in kept], strict=True)
+        )
+        tried[score] = 2 * right / (given + wanted)
+    assert f1 >= max(tried.values()) - 1e-12
+    assert tried[least] == pytest.approx(f1, abs=0.02)

@@ -171,3 +171,22 @@ def match_boxes(
             found[:, place] = takes
             free[levels[takes], best[takes]] &= crowd[best[takes]]
     return right, ignored
+
+
+def best_score(predictions: Predictions) -> tuple[float, float]:
+    """The score from which on answers have the best F1 over all labels, at half an overlap, and that F1; 0 if none is right.
+
+    The score is rounded down to two digits, so that it can be said and typed.
+    """
+    matched = match_labels(predictions, THRESHOLDS[:1])
+    scores = np.concatenate([np.zeros(0), *(label.score for label in matched)])
+    order = np.argsort(-scores, kind="stable")
+    right, counts = (
+        np.cumsum(np.concatenate([np.zeros(0, dtype=bool), *found])[order])
+        for found in ([label.right[0] for label in matched], [label.counts[0] for label in matched])
+    )
+    if not len(order) or not right[-1]:
+        return 0.0, 0.0
+    f1 = 2 * right / (counts + sum(int(label.to_find.sum()) for label in matched))
+    best = int(np.argmax(f1))
+    return float(np.floor(scores[order][best] * 100) / 100), float(f1[best])

@@ -121,8 +121,11 @@ class BoxSettings(Settings):
         le=1,
         description="Of two boxes with one label that overlap more (intersection over union), the surer one stays",
     )
-    shown_score: float = Field(
-        0.3, ge=0, le=1, description="Lowest score of boxes that predict shows (--probs: all that were kept)"
+    shown_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Lowest score of boxes that predict shows, --probs apart (default: what gives the best F1 on validation)",
     )
 
 

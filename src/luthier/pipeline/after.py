@@ -1,6 +1,7 @@
 """Measure after: save the model, load it again, and score test once with what was saved; then package and report."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from luthier.core.decision import Decision
@@ -33,6 +34,7 @@ from luthier.pipeline.train import fit_settings, has_probe, training_rows
 from luthier.report import wanted_examples, write_report
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import Task, has_own_head
+from luthier.tasks.shaping import SettlesAnswers
 from luthier.training.ladder import RungResult, Workbench
 from luthier.training.loop import predict_rows
 from luthier.training.model import TunedModel
@@ -191,6 +193,19 @@ def _described(task: Task) -> dict[str, tuple[str, str]]:
     """What the models of the card are called and do, where that is not what it is for one label."""
     described = {baseline.name: (baseline.title, baseline.about) for baseline in task.baselines if baseline.about}
     return {"pretrained": AS_IT_COMES, **described} if has_own_head(task) else described
+
+
+def settle_answers(
+    spec: TuneSpec, chosen: Chosen, results: Sequence[RungResult], *, observer: Observer
+) -> tuple[Chosen, list[Decision[Any]]]:
+    """What the answers to validation decide about answers; most tasks leave nothing to decide."""
+    if not isinstance(chosen.task, SettlesAnswers):
+        return chosen, []
+    winner = [result for result in results if result.kept][-1]
+    state, decisions = chosen.task.settle_answers(chosen.state, winner.predictions, spec.model)
+    for decision in decisions:
+        observer.decided(decision)
+    return replace(chosen, state=state), decisions
 
 
 def resolved_spec(spec: TuneSpec, prepared: Prepared, chosen: Chosen) -> TuneSpec:

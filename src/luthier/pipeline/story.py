@@ -42,7 +42,7 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
             # Torch is imported from here on: nobody waits for it to be told of a wrong path or a wrong table.
             import torch
 
-            from luthier.pipeline.after import ladder_decision, measure_after, resolved_spec
+            from luthier.pipeline.after import ladder_decision, measure_after, resolved_spec, settle_answers
             from luthier.pipeline.before import measure_before
             from luthier.pipeline.choose import choose_model
             from luthier.pipeline.origin import describe_origin
@@ -57,10 +57,8 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
             torch.set_num_threads(chosen.own_threads)
 
             settled = resolved_spec(spec, prepared, chosen)
-            origin = describe_origin(settled, chosen)
-            opened = open_shared_folder(
-                spec, prepared.dataset.name, processes, origin=origin, resumes=resumes, observer=observer
-            )
+            name, origin = prepared.dataset.name, describe_origin(settled, chosen)
+            opened = open_shared_folder(spec, name, processes, origin=origin, resumes=resumes, observer=observer)
             folder = held.enter_context(opened)
             kept.folder = folder.path
             _write_beginning(folder, settled, prepared, num_processes=seat.count)
@@ -72,7 +70,8 @@ def tune(spec: TuneSpec, *, observer: Observer | None = None, backbone: "Backbon
                 spec, prepared, chosen, before, folder=folder, observer=observer, stop=stop, processes=processes
             )
         model, results = train(spec, prepared, chosen, before, rungs, bench=bench)
-        decisions.append(ladder_decision(results, bench.measure, spec.training.method, observer=observer))
+        chosen, answers = settle_answers(spec, chosen, results, observer=observer)
+        decisions += [ladder_decision(results, bench.measure, spec.training.method, observer=observer), *answers]
         if spec.training.refit:
             results, again = refit(chosen, before, results, model=model, bench=bench)
             decisions.append(again)

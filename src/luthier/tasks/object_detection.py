@@ -21,7 +21,7 @@ from luthier.data.dataset import EXAMPLE_ID, Dataset
 from luthier.data.findings import Finding
 from luthier.data.pictures import picture_size
 from luthier.data.schema import Kind, Schema
-from luthier.evaluation.boxes import ANSWER_TYPE, box_predictions
+from luthier.evaluation.boxes import ANSWER_TYPE, best_score, box_predictions
 from luthier.evaluation.records import Predictions
 from luthier.models.box_outputs import LABEL, UNKNOWN
 from luthier.models.image_processor import ImageProcessor
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
 TOWER_WIDTH, TOWER_LAYERS = 64, 2
 DETECTORS = ("detr", "yolos")
+SHOWN, SHOWN_SCORE = "shown_score", 0.3  # before validation has decided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +120,24 @@ class ObjectDetection:
     def settle(self, state: TaskState, settings: ModelSettings) -> TaskState:
         """The state with what the settings say of the boxes that are answered."""
         boxes = settings.boxes
-        values = {"limit": boxes.limit, "overlap": boxes.overlap, "shown_score": boxes.shown_score}
-        return replace(state, values={**state.values, **values})
+        shown = SHOWN_SCORE if boxes.shown_score is None else boxes.shown_score
+        return replace(state, values={**state.values, "limit": boxes.limit, "overlap": boxes.overlap, SHOWN: shown})
+
+    def settle_answers(
+        self, state: TaskState, validation: Predictions, settings: ModelSettings
+    ) -> tuple[TaskState, list[Decision[Any]]]:
+        """From which score on boxes are shown: as asked, or what gives the best F1 on validation."""
+        if settings.boxes.shown_score is not None:
+            return state, []
+        score, f1 = best_score(validation)
+        decision = Decision(
+            name=SHOWN,
+            value=score,
+            reason=f"boxes with this score or more have the best F1 on validation ({100 * f1:.1f} %; half an overlap is right)",
+            evidence={"f1": f1},
+            override="--boxes-shown-score 0.3",
+        )
+        return replace(state, values={**state.values, SHOWN: score}), [decision]
 
     def fit_processor(
         self, rows: Sequence[str], processor: ImageProcessor, settings: ModelSettings
@@ -255,7 +272,7 @@ class ObjectDetection:
         """`boxes`: those with a score worth showing; with `probs` all that were kept."""
         import pyarrow as pa
 
-        least = 0.0 if probs else float(state.values["shown_score"])
+        least = 0.0 if probs else float(state.values[SHOWN])
         return {"boxes": pa.array([answered_boxes(row, state.labels, least=least) for row in decoded], ANSWER_TYPE)}
 
     def show(self, rows: Sequence[Any], said: Sequence[Mapping[str, Any] | None]) -> list[str]:
@@ -264,7 +281,7 @@ class ObjectDetection:
 
     def answers(self, decoded: Float[np.ndarray, "N L6"], rows: Sequence[Any], state: TaskState) -> list[Any]:
         """The boxes of each picture, the surest first."""
-        return [answered_boxes(row, state.labels, least=float(state.values["shown_score"])) for row in decoded]
+        return [answered_boxes(row, state.labels, least=float(state.values[SHOWN])) for row in decoded]
 
     def predictions(
         self, table: "pa.Table", decoded: Float[np.ndarray, "N L6"], state: TaskState, roles: Mapping[str, str]
@@ -275,7 +292,7 @@ class ObjectDetection:
             targets=[_records(row) for row in boxes_of_rows(table, roles)],
             answers=[answered_boxes(row, state.labels) for row in decoded],
             sizes=[picture_size(path or "") for path in table.column(roles["image"]).to_pylist()],
-            shown_score=float(state.values["shown_score"]),
+            shown_score=float(state.values[SHOWN]),
             labels=state.labels,
             groups=groups_of(table, roles),
         )

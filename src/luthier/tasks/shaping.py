@@ -11,6 +11,7 @@ from jaxtyping import Int
 
 from luthier.core.decision import Decision
 from luthier.data.schema import Schema
+from luthier.evaluation.records import Predictions
 from luthier.models.settings import HeadSettings, ModelSettings
 from luthier.tasks.inputs import Inputs
 from luthier.tasks.protocol import LINEAR, Task, TaskState
@@ -47,6 +48,16 @@ class ShapesModel(Protocol):
         folder: "Path | None" = None,
     ) -> "nn.Module":
         """A fresh head on this backbone; `folder` is that of the pre-trained model, which may hold a head of its own."""
+
+
+@runtime_checkable
+class SettlesAnswers(Protocol):
+    """What a task may have beside the members of `Task`: something about its answers that validation decides."""
+
+    def settle_answers(
+        self, state: TaskState, validation: Predictions, settings: ModelSettings
+    ) -> tuple[TaskState, list[Decision[Any]]]:
+        """The state with what the answers to validation have shown."""
 
 
 class Views(Protocol):

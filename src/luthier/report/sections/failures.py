@@ -40,7 +40,7 @@ WORST = {
     ),
     "boxes": (
         "The pictures with most boxes wrong",
-        "Of the boxes that `predict` shows: dashed ones were missed, thick ones were given where there is none, thin ones are "
+        "Of the boxes that are shown: dashed ones were missed, thick ones were given where there is none, thin ones are "
         "right. Some of these are often errors in the given boxes: worth a look by somebody who knows the subject.",
     ),
     "tags": (
