@@ -59,6 +59,7 @@ def test_queries_and_documents_are_tuned_measured_reported_and_saved(model: str,
     metrics = run.card.metrics
     assert metrics.task == "text-retrieval"
     assert metrics.primary_measure == "ndcg_at_10"
+    assert read_json(run.folder / "findings.json")["data"]["name"] == "shop"
     assert set(metrics.test) >= {"majority", "classic", "pretrained", "tuned"}
     assert metrics.test["tuned"]["ndcg_at_10"].value > metrics.test["classic"]["ndcg_at_10"].value + 0.1
     assert metrics.n == 14

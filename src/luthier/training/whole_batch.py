@@ -20,6 +20,7 @@ from luthier.training.data import TrainingRows
 from luthier.training.device import autocast
 from luthier.training.fit_settings import FitSettings
 from luthier.training.generators import generator_states, restore_generators
+from luthier.training.memory import is_out_of_memory
 from luthier.training.model import TunedModel
 from luthier.training.processes import Processes
 
@@ -101,11 +102,20 @@ def _looked_ahead(
     processes: Processes,
 ) -> tuple[LossSum, Float[Tensor, "M D"], list[dict[str, Tensor]]]:
     """The loss of all outputs, its gradient by each, and the state of the random generators before each piece."""
-    states, found = [], []
-    with torch.no_grad():
-        for some in pieces:
-            states.append(generator_states(settings.device))
-            found.append(outputs_of(some))
+    states: list[dict[str, Tensor]] = []
+    found: list[Tensor] = []
+    shortage: Exception | None = None
+    try:
+        with torch.no_grad():
+            for some in pieces:
+                states.append(generator_states(settings.device))
+                found.append(outputs_of(some))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        shortage = error
+    if processes.any(shortage is not None):  # all begin again together: nobody may wait for outputs that do not come
+        raise shortage or MemoryError("it was short in another process")
     width = int(processes.of_main(float(found[0].shape[1]) if found else 0.0))
     outputs = torch.zeros((len(targets), width), device=settings.device, dtype=found[0].dtype if found else torch.float32)
     for some, values in zip(pieces, found, strict=True):

@@ -1,6 +1,9 @@
 """A loss over a whole batch: its gradients are the same however the batch is cut, and what is random is drawn twice alike."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,6 +132,67 @@ def test_short_memory_gives_the_same_step_in_smaller_pieces(monkeypatch: pytest.
         assert stepper.take_problems()
         assert found == (pytest.approx(expected[0], rel=1e-6), expected[1])
         assert_same({name: item.grad for name, item in trainable.items() if item.grad is not None}, whole)
+
+
+class InThreads:
+    """Two processes, as far as a step asks them: threads that wait for each other and add up what they have."""
+
+    count = 2
+
+    def __init__(self, rank: int, barrier: Barrier, desk: list[list[Tensor]]) -> None:
+        self.rank, self.is_main, self._barrier, self._desk = rank, rank == 0, barrier, desk
+
+    def share_of(self, places: np.ndarray) -> np.ndarray:
+        return places[self.rank :: 2]
+
+    def sum_tensors(self, tensors: list[Tensor]) -> None:
+        self._desk[self.rank] = [item.detach().clone() for item in tensors]
+        self._barrier.wait(timeout=60)
+        for item, first, second in zip(tensors, *self._desk, strict=True):
+            item.detach().copy_(first + second)
+        self._barrier.wait(timeout=60)
+
+    def sum(self, values: list[float]) -> list[float]:
+        total = torch.tensor(values, dtype=torch.float64)
+        self.sum_tensors([total])
+        return total.tolist()
+
+    def any(self, flag: bool) -> bool:
+        return self.sum([float(flag)])[0] > 0
+
+    def of_main(self, value: float) -> float:
+        return self.sum([value if self.is_main else 0.0])[0]
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_several_processes_make_the_step_of_one(short: bool) -> None:
+    """Each computes its share of the vectors; where one of them is short of memory, all begin again in smaller pieces."""
+    whole, expected, _ = gradients(8)
+    barrier, desk = Barrier(2), [[], []]
+    failing, models = iter([short]), [model_of(0.0), model_of(0.0)]  # made here: threads share one random generator
+
+    def work(rank: int) -> tuple[dict[str, Tensor], tuple[float, float], int]:
+        model, rows = models[rank], rows_with_companions()
+        with model.tuning(0) as trainable:
+            stepper = Stepper(model, trainable, SETTINGS, loss=ranking_loss, processes=InThreads(rank, barrier, desk))
+            forward = model.forward
+
+            def maybe(*args: Any) -> Tensor:
+                if rank == 1 and next(failing, False):
+                    raise MemoryError("no room")
+                return forward(*args)
+
+            model.forward = maybe
+            found = stepper.accumulate(rows, BATCH)
+            kept = {name: item.grad.clone() for name, item in trainable.items() if item.grad is not None}
+        return kept, found, stepper.micro_batch
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(work, range(2)))
+    for kept, found, micro_batch in results:
+        assert found == (pytest.approx(expected[0], rel=1e-9), expected[1])
+        assert micro_batch == (2 if short else 4)
+        assert_same(kept, whole)
 
 
 def test_the_same_rows_have_the_same_companions() -> None:

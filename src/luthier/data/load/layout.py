@@ -331,7 +331,8 @@ def _retrieval(folder: Path, entries: list[Path]) -> Layout:
     ignored += [path for path in tables if all(path not in paths for paths in parts.values())]
     names = ", ".join(f"{part}: {paths[0].name}" for part, paths in parts.items())
     reason = f"{folder.resolve().name} holds {CORPUS}, {QUERIES} and judgements ({names})"
-    return _split_layout("retrieval-folder", folder, files=parts, reason=reason, ignored=ignored)
+    made = _split_layout("retrieval-folder", folder, files=parts, reason=reason, ignored=ignored)
+    return replace(made, name=_short_name(folder))
 
 
 def _ignoring(ignored: Sequence[Path], root: Path) -> tuple[Decision[Any], ...]:
