@@ -96,6 +96,14 @@ def losses(folder: Path) -> list[float]:
     return [event["loss"] for event in events if event["event"] == "step"]
 
 
+def rates(folder: Path) -> dict[str, list[float]]:
+    events = [json.loads(line) for line in (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
+    found: dict[str, list[float]] = {}
+    for event in (event for event in events if event["event"] == "step"):
+        found.setdefault(event["rung"], []).append(event["learning_rate"])
+    return found
+
+
 def test_the_store_gives_the_same_losses_as_computing_everything(model: str, tmp_path: Path) -> None:
     folder = write_benchmark(tmp_path / "shop")
     settings = {"model": model, "method": "top-blocks:1", "num_epochs": 1, "split": "60/20/20", **RUN}
@@ -105,6 +113,7 @@ def test_the_store_gives_the_same_losses_as_computing_everything(model: str, tmp
     assert stored == pytest.approx(computed, abs=1e-5)
     decisions = [read_decisions(run.folder)["store"] for run in runs]
     assert decisions[0] == "float32"
+    assert max(rates(runs[0].folder)["top-blocks:1"]) == pytest.approx(1e-4, rel=0.2)  # a fifth of the method's own
     assert decisions[1] == "off"
 
 

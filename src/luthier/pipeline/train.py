@@ -28,7 +28,16 @@ from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.run_folder import RunFolder
 from luthier.pipeline.settle import build_opening
 from luthier.spec import TuneSpec
-from luthier.tasks.protocol import Companions, HeadOrigin, LossRecipe, LossSum, Task, has_own_head, steering_measure
+from luthier.tasks.protocol import (
+    Companions,
+    Contrastive,
+    HeadOrigin,
+    LossRecipe,
+    LossSum,
+    Task,
+    has_own_head,
+    steering_measure,
+)
 from luthier.tasks.shaping import build_head_for
 from luthier.training.balance import balanced_weights
 from luthier.training.data import TrainingRows
@@ -49,6 +58,8 @@ from luthier.training.settings import TrainingSettings
 
 AS_IT_COMES = "pretrained"  # the first rung of networks that bring their own head
 
+COMPARING_RATE = 0.2  # of the methods' own rates, where the loss compares vectors
+
 
 def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
     """The probe first, always: its head, if it is linear, is what every other rung starts from.
@@ -66,7 +77,8 @@ def choose_rungs(spec: TuneSpec, chosen: Chosen) -> list[Rung]:
     refuse_idle_settings(spec.training, others)
     first = _first_rung(spec, chosen.task, probe)
     rungs = [first, *(with_adapter(rung, spec.training) for rung in others)]
-    return [at_its_rate(rung, chosen.backbone, multiplier=spec.training.learning_rate_multiplier) for rung in rungs]
+    multiplier, compares = spec.training.learning_rate_multiplier, isinstance(chosen.task, Contrastive)
+    return [at_its_rate(rung, chosen.backbone, multiplier=multiplier, compares=compares) for rung in rungs]
 
 
 def _first_rung(spec: TuneSpec, task: Task, probe: Rung) -> Rung:
@@ -83,14 +95,15 @@ def _first_rung(spec: TuneSpec, task: Task, probe: Rung) -> Rung:
     return probe if has_probe(spec, task) else in_steps(probe, is_linear=spec.model.head.is_linear)
 
 
-def at_its_rate(rung: Rung, backbone: Backbone, *, multiplier: float = 1.0) -> Rung:
+def at_its_rate(rung: Rung, backbone: Backbone, *, multiplier: float = 1.0, compares: bool = False) -> Rung:
     """The rung with the learning rate of its blocks times what the network says it needs of the methods' own.
 
     Args:
         multiplier: What the user wants all rates multiplied by, that of the head too.
+        compares: Whether the loss compares vectors: these are good already, and lose more by large steps than logits do.
     """
     rung = replace(rung, learning_rate=multiplier * rung.learning_rate, head_learning_rate=multiplier * rung.head_learning_rate)
-    factor = float(getattr(backbone.network, "rate_factor", 1.0))
+    factor = float(getattr(backbone.network, "rate_factor", 1.0)) * (COMPARING_RATE if compares else 1.0)
     if factor == 1.0 or rung.boundary >= backbone.num_blocks:
         return rung
     return replace(rung, learning_rate=factor * rung.learning_rate)
