@@ -87,6 +87,17 @@ def test_the_threshold_by_cost_is_on_the_card(table_run: Run) -> None:
     assert "Alarm for 'yes' from a probability of" in " ".join(str(table_run.card).split())
 
 
+def test_the_saved_model_answers_by_the_threshold(table_run: Run, churn: Path) -> None:
+    threshold = float(str(table_run.metrics.alarms["threshold"]))
+    model = luthier.load_model(table_run.folder)
+    with churn.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    probs = model.predict_probs(rows)[:, model.labels.index("yes")]
+    assert model.predict(rows) == ["yes" if prob >= threshold else "no" for prob in probs]
+    assert model.predict(rows) != ["yes" if prob >= 0.5 else "no" for prob in probs]
+    assert f"`yes` from a probability of {threshold:.3g} on" in (table_run.model_path / "README.md").read_text()
+
+
 def test_the_report_shows_the_columns_those_that_matter_first(table_run: Run) -> None:
     importance = read_run(table_run.folder).metrics.importance
     assert next(iter(importance)) in ("tenure", "plan")
@@ -201,6 +212,50 @@ def test_rows_without_an_answer_are_learnt_from(churn: Path, tmp_path: Path) -> 
     table = write_table(tmp_path / "some.csv", rows)
     run = luthier.tune(table, target="churn", method="probe", out=str(tmp_path / "run"), **TABLE_RUN)
     assert "40 rows without an answer among them" in decision(run, "pretraining_epochs")["reason"]
+    assert decision(run, "unlabelled")["value"] == 40
+
+
+def test_further_rows_without_answers_are_learnt_from_but_those_of_validation_and_test_are_not(tmp_path: Path) -> None:
+    """A file with new rows, and with all rows of the table itself: of these only those of train may be learnt from."""
+    rows = make_rows(100)
+    table, new = write_table(tmp_path / "some.csv", rows), make_rows(60, seed=7)
+    further = write_table(tmp_path / "more.csv", [row[:-1] for row in [*rows, *new]], HEADER[:-1])
+    run = luthier.tune(table, target="churn", unlabelled=str(further), method="probe", out=str(tmp_path / "run"), **TABLE_RUN)
+    made, split = decision(run, "unlabelled"), decision(run, "split")["value"]
+    assert made["evidence"] == {"train": 0, "file": 160, "left_out": split["validation"] + split["test"]}
+    assert made["value"] == 60 + split["train"]
+    assert "160 rows of more.csv without an answer, less 20 that equal rows of validation or test" in made["reason"]
+    pretrained = decision(run, "pretraining_epochs")["evidence"]
+    assert pretrained["rows"] + pretrained["held_out"] == made["value"] + split["train"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem", "remedy"),
+    [
+        (
+            {"table_pretraining_epochs": 0},
+            "--table-pretraining-epochs 0 pre-trains nothing",
+            "leave --unlabelled out, or",
+        ),
+        (
+            {"task": "table-as-text-classification"},
+            "learns from rows with answers only",
+            "luthier adapt, which trains",
+        ),
+    ],
+)
+def test_rows_without_answers_that_nothing_would_read_are_refused(
+    churn: Path, tmp_path: Path, settings: dict[str, object], problem: str, remedy: str
+) -> None:
+    with pytest.raises(SpecError, match=problem) as caught:
+        luthier.tune(churn, target="churn", unlabelled=str(churn), out=str(tmp_path / "run"), **settings)
+    assert remedy in caught.value.remedy
+
+
+def test_further_rows_that_lack_a_column_are_refused_by_name(churn: Path, tmp_path: Path) -> None:
+    further = write_table(tmp_path / "more.csv", [[1, "basic"]], ("tenure", "plan"))
+    with pytest.raises(DataError, match="reads the columns 'price' and 'joined', which the table lacks"):
+        luthier.tune(churn, target="churn", unlabelled=str(further), out=str(tmp_path / "run"), **TABLE_RUN)
 
 
 class TestWrongInput:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -14,6 +15,12 @@ from PIL import Image
 import luthier
 from luthier.cli.main import run as command
 from luthier.errors import DataError, ModelError
+from luthier.features.pictures import load_picture_reader
+from luthier.features.table_readers import cost_of_reading
+from luthier.models.load import load_backbone
+from luthier.models.settings import ModelSettings
+from luthier.models.source import resolve_model
+from luthier.models.table_processor import ImageModel, TableContent, TableProcessor
 from luthier.pipeline import Run
 from luthier.testing.folders import tiny_image_model, tiny_text_model
 
@@ -194,3 +201,30 @@ def test_a_row_written_as_a_sentence_says_nothing_of_its_picture(goods: Path, mo
         **{name: value for name, value in QUICK.items() if not name.startswith("table_")},
     )
     assert decisions(run)["features"]["value"] == ["price", "weight", "note"]
+
+
+def test_what_reading_pictures_cost_is_known_also_when_their_vectors_were_on_disk(goods: Path, models: dict[str, str]) -> None:
+    source = resolve_model(ModelSettings(name=models["table_image_model"]), modality="image")
+    backbone = load_backbone(source)
+    model = ImageModel(
+        name="eyes",
+        weights_sha256=source.weights_sha256,
+        pooling=backbone.layout.pooling,
+        width=backbone.width,
+        precision="float32",
+    )
+    costs, vectors = [], []
+    for _ in range(2):
+        reader = load_picture_reader(Path(models["table_image_model"]), model, device="cpu", keeps=True)
+        processor = TableProcessor(TableContent(images=("photo",), image_model=model), image_reader=reader)
+        rows = processor.encode(pa.table({"photo": [str(goods.parent / "photos" / f"{place}.png") for place in (0, 1, 0)]}))
+        costs.append(cost_of_reading(processor))
+        assert rows.pictures is not None
+        vectors.append(rows.pictures.vectors)
+    assert costs[0] == costs[1]
+    assert costs[0].cpu_seconds > 0
+    assert np.array_equal(vectors[0], vectors[1])
+    assert np.array_equal(vectors[0][0], vectors[0][2])
+    alone = load_picture_reader(Path(models["table_image_model"]), model, device="cpu")
+    again = alone([str(goods.parent / "photos" / "0.png")]).vectors
+    np.testing.assert_allclose(again[0], vectors[0][0, 0], atol=1e-4)  # asked alone or among others: the same vector

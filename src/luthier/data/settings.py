@@ -35,6 +35,9 @@ class DataSettings(Settings):
     train: str | None = Field(None, description="File or folder of the training part")
     validation: str | None = Field(None, description="File or folder of the validation part")
     test: str | None = Field(None, description="File or folder of the test part")
+    unlabelled: str | None = Field(
+        None, description="File of further rows without answers: a table's network is pre-trained on them too"
+    )
     split: str = Field("80/10/10", description="Percentages of train/validation/test, where they are not given")
     overlap: Literal["drop", "error", "keep"] = Field(
         "drop", description="What to do with train and validation rows that also occur in test (and train rows in validation)"

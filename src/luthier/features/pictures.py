@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 
 from luthier.core.environment import cache_folder
+from luthier.core.process import Cost
 from luthier.core.progress import Observer, Quiet
 from luthier.data.checks.images import FILES, inspect_images
 from luthier.errors import LuthierError
@@ -30,6 +31,7 @@ class PictureReader:
     Attributes:
         keeps: Whether vectors are kept in the activation store and looked for there.
         observer: Is told of the pass.
+        costs: Of the passes whose vectors are kept, whenever they were computed.
     """
 
     backbone: Backbone
@@ -38,6 +40,7 @@ class PictureReader:
     device: str
     keeps: bool = False
     observer: Observer = field(default_factory=Quiet)
+    costs: list[Cost] = field(default_factory=list)
 
     def __call__(self, paths: Sequence[str]) -> PicturesRead:
         """Vectors of files; those that cannot be read have zeros, and are named as faults."""
@@ -81,7 +84,9 @@ class PictureReader:
             store_type="float32",
             device=self.device,
         )
-        return compute_features(self.backbone, inputs, settings, boundary_rows={}, observer=self.observer).pooled
+        found = compute_features(self.backbone, inputs, settings, boundary_rows={}, observer=self.observer)
+        self.costs.append(found.cost)
+        return found.pooled
 
     def _computed(self, inputs: ImageInputs) -> Float[np.ndarray, "N D"]:
         runner = frozen_copy(self.backbone, precision=self.model.precision, device=self.device)

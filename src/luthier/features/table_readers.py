@@ -1,9 +1,17 @@
 """What reads the texts and the pictures of a table, loaded from the folders beside its processor."""
 
+from luthier.core.process import NO_COST, Cost
 from luthier.core.progress import Observer
-from luthier.features.pictures import load_picture_reader
-from luthier.features.texts import load_text_reader
+from luthier.features.pictures import PictureReader, load_picture_reader
+from luthier.features.texts import TextReader, load_text_reader
 from luthier.models.table_processor import IMAGES, TEXTS, TableProcessor
+
+
+def cost_of_reading(processor: TableProcessor) -> Cost:
+    """What it took to make the vectors of texts and pictures that were asked for so far."""
+    readers = (processor.reader, processor.image_reader)
+    costs = [cost for reader in readers if isinstance(reader, TextReader | PictureReader) for cost in reader.costs]
+    return sum(costs, start=NO_COST)
 
 
 def with_readers(

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import nn
 
 from luthier.core.environment import cache_folder
+from luthier.core.process import Cost
 from luthier.core.progress import Observer, Quiet
 from luthier.features.passes import PRECISIONS, PassSettings, batches_by_length, compute_features, frozen_copy, to_device
 from luthier.features.probe import unit_length
@@ -29,6 +30,7 @@ class TextReader:
     Attributes:
         keeps: Whether vectors are kept in the activation store and looked for there.
         observer: Is told of the pass.
+        costs: Of the passes whose vectors are kept, whenever they were computed.
     """
 
     backbone: Backbone
@@ -37,6 +39,7 @@ class TextReader:
     device: str
     keeps: bool = False
     observer: Observer = field(default_factory=Quiet)
+    costs: list[Cost] = field(default_factory=list)
 
     def __call__(self, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
         """Vectors of texts."""
@@ -62,7 +65,9 @@ class TextReader:
             store_type="float32",
             device=self.device,
         )
-        return compute_features(self.backbone, inputs, settings, boundary_rows={}, observer=self.observer).pooled
+        found = compute_features(self.backbone, inputs, settings, boundary_rows={}, observer=self.observer)
+        self.costs.append(found.cost)
+        return found.pooled
 
     def _computed(self, inputs: TokenInputs) -> Float[np.ndarray, "N D"]:
         runner = frozen_copy(self.backbone, precision=self.model.precision, device=self.device)

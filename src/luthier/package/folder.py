@@ -108,7 +108,12 @@ def save_model(
             if companions is not None and (companions / name).is_file():
                 shutil.copyfile(companions / name, temporary / name)
         processor.save(temporary)
-        write_json(temporary / DESCRIPTION, to_plain(description))
+        write_description(temporary, description)
+
+
+def write_description(folder: Path, description: ModelDescription) -> None:
+    """Say something else of a model that was saved."""
+    write_json(folder / DESCRIPTION, to_plain(description))
 
 
 @contextmanager

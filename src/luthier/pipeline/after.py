@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from luthier.core.decision import Decision
@@ -17,7 +18,7 @@ from luthier.evaluation.predictions import write_predictions
 from luthier.evaluation.records import Predictions
 from luthier.models.own import package_of
 from luthier.package.card import write_card
-from luthier.package.folder import save_model
+from luthier.package.folder import ModelDescription, save_model, write_description
 from luthier.package.model import Model, load_model
 from luthier.pipeline.before import Before, predictions_of
 from luthier.pipeline.choose import Chosen
@@ -33,6 +34,7 @@ from luthier.pipeline.together import share_run, working_alone
 from luthier.pipeline.train import fit_settings, has_probe, training_rows
 from luthier.report import wanted_examples, write_report
 from luthier.spec import TuneSpec
+from luthier.tasks.answers.label import ALARM
 from luthier.tasks.protocol import Task, has_own_head
 from luthier.tasks.shaping import SettlesAnswers
 from luthier.training.ladder import RungResult, Workbench
@@ -76,6 +78,7 @@ def measure_after(
     if retained.about:
         observer.note(retained.about)
     card = _card(spec, chosen, before, results, winner, test, importance=importance, retained=retained)
+    description = _with_alarm(model_path, description, card)
     write_json(folder.path / "metrics.json", card.metrics)
     write_predictions(folder.path / "predictions.parquet", tuned, others={**before.test, **test})
     write_card(model_path, card.metrics, description, data=describe_data(prepared.dataset), method=winner.rung.name)
@@ -180,6 +183,18 @@ def _card(
         changes=retained.changes,
     )
     return build_card(test, facts, measures=task.measures, settings=spec.evaluation, seed=spec.training.seed)
+
+
+def _with_alarm(model_path: Path, description: ModelDescription, card: EvidenceCard) -> ModelDescription:
+    """What the folder says of the model, with the threshold that costs asked for: what is served answers by it."""
+    alarms = card.metrics.alarms
+    if not alarms:
+        return description
+    alarm = {name: alarms[name] for name in ("positive", "threshold")}
+    state = replace(description.state, values={**description.state.values, ALARM: alarm})
+    said = replace(description, state=state)
+    write_description(model_path, said)
+    return said
 
 
 def _sources(chosen: Chosen) -> Sequence[str]:

@@ -38,17 +38,44 @@ def refuse_contradictions(spec: TuneSpec) -> None:
 def _table_problems(spec: TuneSpec, task: Task) -> list[LuthierError]:
     """Settings of a table's network where there is none, and of other networks where there is one."""
     if task.modality != "table":
-        said = {name for name, value in TableSettings() if getattr(spec.model.table, name) != value}
-        flags = [f"--table-{name.replace('_', '-')}" for name in sorted(said)]
-        return [
-            SpecError(f"{flag} is for tables, and {task.name} reads {task.modality}s.", remedy=f"leave {flag} out")
-            for flag in flags
-        ]
+        return [*_idle_table_flags(spec, task), *_idle_unlabelled(spec, task)]
+    problems = _idle_unlabelled(spec, task)
     if spec.model.keep_blocks is None:
-        return []
+        return problems
     blocks = f"--table-blocks {spec.model.keep_blocks}"
     problem = "--keep-blocks cuts a network that was found; that of a table is made with as many blocks as asked."
-    return [SpecError(problem, remedy=blocks)]
+    return [*problems, SpecError(problem, remedy=blocks)]
+
+
+def _idle_table_flags(spec: TuneSpec, task: Task) -> list[LuthierError]:
+    """Settings of a table's network where there is none."""
+    said = {name for name, value in TableSettings() if getattr(spec.model.table, name) != value}
+    flags = [f"--table-{name.replace('_', '-')}" for name in sorted(said)]
+    return [
+        SpecError(f"{flag} is for tables, and {task.name} reads {task.modality}s.", remedy=f"leave {flag} out")
+        for flag in flags
+    ]
+
+
+def _idle_unlabelled(spec: TuneSpec, task: Task) -> list[LuthierError]:
+    """Rows without answers where nothing would be learnt from them."""
+    if spec.data.unlabelled is None:
+        return []
+    path, remedy = spec.data.unlabelled, "leave --unlabelled out"
+    if task.modality == "text":
+        problem = f"{task.name} learns from rows with answers only; {path} would not be read."
+        return [
+            SpecError(problem, remedy="luthier adapt, which trains the text model itself on texts; then --model its folder")
+        ]
+    if task.modality != "table":
+        return [SpecError(f"{task.name} learns from rows with answers only; {path} would not be read.", remedy=remedy)]
+    if spec.model.name not in (None, "columns"):
+        problem = f"The network of {spec.model.name} is taken as it is: nothing is pre-trained, and {path} would not be read."
+        return [SpecError(problem, remedy=f"{remedy}, or leave --model out")]
+    if spec.model.table.pretraining_epochs == 0:
+        problem = f"--table-pretraining-epochs 0 pre-trains nothing, and {path} would not be read."
+        return [SpecError(problem, remedy=f"{remedy}, or --table-pretraining-epochs out")]
+    return []
 
 
 def _contrastive_problems(spec: TuneSpec, task: Task) -> list[LuthierError]:

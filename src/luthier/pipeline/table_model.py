@@ -22,10 +22,9 @@ from luthier.core.process import Cost, Stopwatch
 from luthier.core.records import from_plain, to_json
 from luthier.core.seeding import seed_for
 from luthier.core.storage import atomic_folder, read_json, taking_turns, write_json
-from luthier.data.keys import missing_cells
 from luthier.errors import ModelError
 from luthier.evaluation.display import format_seconds
-from luthier.features.table_readers import with_readers
+from luthier.features.table_readers import cost_of_reading, with_readers
 from luthier.models.own import OWN, WEIGHTS, save_own
 from luthier.models.settings import TableSettings
 from luthier.models.source import PretrainedFolder
@@ -37,6 +36,7 @@ from luthier.models.weights import digest_of
 from luthier.pipeline.found import Found, Workplace
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.table_columns import columns_decision, with_image_model, with_text_model
+from luthier.pipeline.unlabelled import unlabelled_rows
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import TaskState
 from luthier.tasks.readings.table import table_of
@@ -84,7 +84,6 @@ def find_table_model(
     torch.set_num_threads(at.threads)
     if spec.model.name not in (None, MADE):
         return _given(spec, rows, at)
-    hidden = _unlabelled(prepared)
     learnt = table.take(train)
     columns = [(str(name), str(kind)) for name, kind in state.values[COLUMNS]]
     off = {"text": spec.model.table.text_model == "off", "image": spec.model.table.image_model == "off"}
@@ -94,8 +93,11 @@ def find_table_model(
     processor, of_images = with_image_model(spec, processor, near=prepared.root, at=at)
     inputs = TableInputs.build(processor.encode(table_of(rows)), processor.content)
     decisions = [columns_decision(processor.content), *of_texts, *of_images]
-    source, decision, cost = _made(spec.model.table, processor, inputs, train, hidden=hidden, seed=spec.training.seed, at=at)
-    return Found(source=source, processor=processor, inputs=inputs, decisions=[*decisions, decision], cost=cost)
+    known = np.setdiff1d(np.arange(table.num_rows), train)  # validation and test, which nothing is learnt from
+    hidden, of_hidden = unlabelled_rows(spec, prepared, processor, held=inputs.keys[known])
+    source, made, cost = _made(spec.model.table, processor, inputs.of(train), hidden, seed=spec.training.seed, at=at)
+    cost = cost + cost_of_reading(processor)
+    return Found(source=source, processor=processor, inputs=inputs, decisions=[*decisions, *of_hidden, made], cost=cost)
 
 
 def precision_of_tables(asked: str) -> Decision[str]:
@@ -121,7 +123,8 @@ def _given(spec: TuneSpec, rows: Sequence[Any], at: Workplace) -> Found:
     inputs = TableInputs.build(processor.encode(table_of(rows)), processor.content)
     name = Decision(name="name", value=folder.name, reason=f"the folder {spec.model.name}, as asked", override="--model NAME")
     source = _source(folder, name=str(spec.model.name), decisions=(name,), origin=f"tuned by an earlier run ({folder.name})")
-    return Found(source=source, processor=processor, inputs=inputs, decisions=[columns_decision(processor.content)])
+    decided = [columns_decision(processor.content)]
+    return Found(source=source, processor=processor, inputs=inputs, decisions=decided, cost=cost_of_reading(processor))
 
 
 def _source(folder: Path, *, name: str, decisions: tuple[Decision[Any], ...], origin: str) -> PretrainedFolder:
@@ -138,32 +141,18 @@ def _source(folder: Path, *, name: str, decisions: tuple[Decision[Any], ...], or
     )
 
 
-def _unlabelled(prepared: Prepared) -> "pa.Table":
-    """Rows that train lost only because nobody has answered them: there is something to learn from their columns."""
-    dataset = prepared.dataset
-    found = [
-        item.rows for item in prepared.findings if item.check == "missing" and item.part in ("all", "train") and item.action
-    ]
-    rows = np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
-    missing = missing_cells(dataset.column("target"))
-    return dataset.table.take(rows[missing[rows]].astype(np.int64))
-
-
 def _made(
     settings: TableSettings,
     processor: TableProcessor,
-    inputs: TableInputs,
-    train: Int[np.ndarray, " n"],
+    train: TableInputs,
+    hidden: TableInputs | None,
     *,
-    hidden: "pa.Table",
     seed: int,
     at: Workplace,
 ) -> tuple[PretrainedFolder, Decision[Any], Cost]:
     """The pre-trained network, made now or found in the cache; what is to be said of it, and what making it cost."""
     content = processor.content
-    learnt = inputs.of(train)
-    if hidden.num_rows:
-        learnt = learnt.with_rows_of(TableInputs.build(processor.encode(hidden), content))
+    learnt = train if hidden is None else train.with_rows_of(hidden)
     shape = TableShape(
         numbers=len(content.numbers),
         number_width=NUM_BINS + 1,
@@ -183,11 +172,13 @@ def _made(
             _make(folder, processor, learnt, shape, settings.pretraining_epochs, seed=seed, at=at)
     made = from_plain(_Made, read_json(folder / RECORD))
     rows = count_of(made.result.rows + made.result.held_out, "row")
-    origin = f"made in this run: a transformer of {shape.blocks} blocks, pre-trained on {rows} of the training part"
+    without = " and of rows without answers" if hidden is not None else ""
+    origin = f"made in this run: a transformer of {shape.blocks} blocks, pre-trained on {rows} of the training part{without}"
     if made.result.epochs == 0:
         origin = f"made in this run: a transformer of {shape.blocks} blocks with random weights, not pre-trained"
     source = _source(folder, name=MADE, decisions=(), origin=origin)
-    decision = _pretraining_decision(made, hidden.num_rows, was_there=was_there, weights=source.weights_sha256)
+    count = 0 if hidden is None else len(hidden.keys)
+    decision = _pretraining_decision(made, count, was_there=was_there, weights=source.weights_sha256)
     return source, decision, made.cost
 
 

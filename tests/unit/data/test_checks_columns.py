@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -170,6 +171,7 @@ def test_personal_data_is_counted_and_never_shown() -> None:
 def test_checks_of_a_small_table_start_no_heavy_libraries(fast: bool) -> None:
     code = f"""
 import sys
+from dataclasses import replace
 from luthier.testing.tables import make_dataset
 from luthier.data.checks import run_checks
 from luthier.data.settings import DataSettings
@@ -182,3 +184,12 @@ assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_personal_data_is_also_looked_for_in_columns_of_texts_of_a_table() -> None:
+    columns = {"note": ["call +49 170 1234567", "fine"], "plan": ["a@b.com", "a@b.com"], "label": ["x", "y"]}
+    dataset = make_dataset(columns, roles={"target": "label"}, kinds={"note": Kind.TEXT, "plan": Kind.CATEGORY})
+    assert find("personal-data", dataset) == []
+    read = replace(dataset, schema=replace(dataset.schema, features=("note", "plan")))
+    (finding,) = find("personal-data", read)
+    assert "Column 'note' may hold personal data: 1 text with what looks like a phone number" in finding.problem

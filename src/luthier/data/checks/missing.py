@@ -113,7 +113,9 @@ def _missing_targets(dataset: Dataset, part: str, *, rows: Rows, unlabelled: Row
             severity="warning",
             problem=f"{_some(rows, whole, part=part)} without a value in the target column '{column}'. "
             f"{name_rows(dataset, rows)}",
-            remedy="nothing to do: they are left out; fill them in to use them",
+            remedy="nothing to do: they are left out; fill them in to use them"
+            if not dataset.schema.features
+            else "nothing to do: only the columns are learnt from them; fill them in to learn the answer from them too",
             count=len(rows),
             rows=rows,
             part=part,

@@ -8,6 +8,7 @@ from luthier.core.names import count_of
 from luthier.data.checks.check import Check
 from luthier.data.dataset import Dataset
 from luthier.data.findings import Finding
+from luthier.data.schema import Kind
 
 NAME = "personal-data"
 EMAIL = r"[\w.+-]+@[\w-]+\.[A-Za-z]{2,}"
@@ -16,11 +17,22 @@ CARD = r"(?:\d[ -]?){12,18}\d"
 
 
 def check_personal_data(dataset: Dataset, features: np.ndarray | None = None) -> list[Finding]:
-    """Texts with what looks like an e-mail address, a phone number or a card number (Luhn's checksum holds)."""
+    """Texts with what looks like an e-mail address, a phone number or a card number (Luhn's checksum holds).
+
+    Looked at are the texts that a model reads: those that play a role, and columns of texts among others of a table.
+    """
+    schema = dataset.schema
+    columns = [schema.roles[role] for role in ("text", "text_pair") if role in schema.roles]
+    columns += [name for name in schema.features if schema.kind_of(name) is Kind.TEXT]
+    return [finding for name in dict.fromkeys(columns) if (finding := _found_in(dataset, name))]
+
+
+def _found_in(dataset: Dataset, name: str) -> Finding | None:
+    """What one column of texts holds; None where it holds nothing of the kind."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    texts = dataset.column("text").cast(pa.large_string())
+    texts = dataset.table.column(name).cast(pa.large_string())
     matches = {
         noun: np.flatnonzero(pc.match_substring_regex(texts, pattern).fill_null(False).to_numpy())
         for noun, pattern in (("e-mail address", EMAIL), ("phone number", PHONE), ("card number", CARD))
@@ -30,20 +42,18 @@ def check_personal_data(dataset: Dataset, features: np.ndarray | None = None) ->
         matches[noun] = matches[noun][np.array(valid, dtype=bool)]
     counts = {noun: len(rows) for noun, rows in matches.items() if len(rows)}
     if not counts:
-        return []
+        return None
     rows = np.unique(np.concatenate(list(matches.values())))
     parts = [f"{count_of(count, 'text')} with what looks like {_article(noun)} {noun}" for noun, count in counts.items()]
-    return [
-        Finding(
-            check=NAME,
-            severity="info",
-            problem=f"Column '{dataset.schema.roles['text']}' may hold personal data: {', '.join(parts)}.",
-            remedy="take out what the task does not need before the model or its report is passed on",
-            count=len(rows),
-            rows=rows,
-            evidence=counts,
-        )
-    ]
+    return Finding(
+        check=NAME,
+        severity="info",
+        problem=f"Column '{name}' may hold personal data: {', '.join(parts)}.",
+        remedy="take out what the task does not need before the model or its report is passed on",
+        count=len(rows),
+        rows=rows,
+        evidence=counts,
+    )
 
 
 def has_phone_number(text: str) -> bool:
@@ -84,4 +94,4 @@ def _article(noun: str) -> str:
     return "an" if noun[0] in "aeiou" else "a"
 
 
-CHECK = Check(name=NAME, about="E-mail addresses, phone and card numbers in texts", find=check_personal_data, roles=("text",))
+CHECK = Check(name=NAME, about="E-mail addresses, phone and card numbers in texts", find=check_personal_data)

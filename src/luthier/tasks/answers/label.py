@@ -30,6 +30,7 @@ NO_LABELS = {
     Kind.ANSWERS: "answers in a text, not labels",
     Kind.SLOTS: "slots in a text, not labels",
 }
+ALARM = "alarm"  # in the values of a state: from which probability on a label is answered, where errors have costs
 MEASURES = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "log_loss")
 
 
@@ -75,7 +76,10 @@ class Label:
 
     def describe(self, state: TaskState) -> str:
         """The labels, the first of many."""
-        return f"one of {len(state.labels)} labels: {shown_labels(state.labels)}"
+        said = f"one of {len(state.labels)} labels: {shown_labels(state.labels)}"
+        if alarm := state.values.get(ALARM):
+            said += f" (`{alarm['positive']}` from a probability of {alarm['threshold']:.3g} on, as the costs of errors ask)"
+        return said
 
     def targets(self, table: "pa.Table", state: TaskState, target: str) -> Int[np.ndarray, " N"]:
         """Index of each row's label; -1 for labels that the training part does not have."""
@@ -114,8 +118,14 @@ class Label:
         return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
     def columns(self, decoded: Float[np.ndarray, "N C"], state: TaskState, *, probs: bool) -> Mapping[str, Sequence[Any]]:
-        """`prediction` and `confidence`; with `probs` one column for each label."""
+        """`prediction` and `confidence`; with `probs` one column for each label.
+
+        The likeliest label; where errors had costs, the one that the threshold they asked for says.
+        """
         best = decoded.argmax(axis=1)
+        if alarm := state.values.get(ALARM):
+            place = state.labels.index(str(alarm["positive"]))
+            best = np.where(decoded[:, place] >= float(alarm["threshold"]), place, 1 - place)
         columns: dict[str, Any] = {
             "prediction": [state.labels[place] for place in best],
             "confidence": decoded[np.arange(len(decoded)), best].astype(np.float32),
