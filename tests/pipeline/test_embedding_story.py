@@ -78,6 +78,8 @@ def test_queries_and_documents_are_tuned_measured_reported_and_saved(model: str,
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert np.allclose(vectors, from_sentence_transformers(run.model_path, texts), atol=1e-5)
     (tmp_path / "new.csv").write_text("text\nmy cash\nthe box\n", encoding="utf-8")
+    with pytest.raises(luthier.SpecError, match="no probabilities"):
+        predict_source(run.model_path, "new.csv", out=Path("vectors.parquet"), probs=True)
     predict_source(run.model_path, "new.csv", out=Path("vectors.parquet"))
     assert np.asarray(pq.read_table("vectors.parquet")["vector"].to_pylist()).shape == (2, 16)
 

@@ -28,6 +28,7 @@ from luthier.package.model import Model, load_model, model_folder
 from luthier.package.writers import open_writer, refuse_format
 from luthier.tasks import TASKS
 from luthier.tasks.language_task import LIKELIHOOD
+from luthier.tasks.protocol import Contrastive
 from luthier.tasks.readings.table import Rows
 
 ROWS_PER_BATCH = 4096
@@ -109,6 +110,10 @@ def predict_source(
     if table is None:
         raise DataError(f"{source} has no rows.", remedy="name a file or folder with rows")
     model = load_model(folder, allow=allow)
+    if probs and isinstance(model.task, Contrastive):
+        raise SpecError(
+            f"{model.task.name} answers with vectors and cosines, which have no probabilities.", remedy="leave --probs out"
+        )
     if probs and model.task.answer_kind == "number":
         raise SpecError(f"{model.task.name} answers with numbers, which have no probabilities.", remedy="leave --probs out")
     columns = _input_columns(model, table, {"text": text, "text_pair": text_pair}, place)

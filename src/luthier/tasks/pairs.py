@@ -103,8 +103,8 @@ def _gathered(dataset: Dataset) -> Gathered:
             belongs = [found.corpus.name_of(text, met_at=f"{ids[row]}#{roles['target']}")] if text.strip() else []
             found.relevant.setdefault(query, []).extend(belongs)
             others = [
-                found.corpus.name_of(other, met_at=f"{ids[row]}#{roles['negative']}")
-                for other in (texts_in(negatives[row]) if negatives else ())
+                found.corpus.name_of(other, met_at=f"{ids[row]}#{roles['negative']}{f'-{number}' if number > 1 else ''}")
+                for number, other in enumerate(texts_in(negatives[row]) if negatives else (), 1)
             ]
             found.not_relevant.setdefault(query, []).extend(others)
         found.parts[part] = np.array(sorted(first.values()), dtype=np.int64)
