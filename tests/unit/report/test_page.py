@@ -159,7 +159,7 @@ def test_a_run_with_150_labels_stays_small(make_run: Callable[..., Path], pictur
     assert labels[149] in path.read_text(encoding="utf-8")
 
 
-ALWAYS = [name for name in SECTIONS if name not in ("search", "columns")]  # these are there after a search, and of tables
+ALWAYS = [name for name in SECTIONS if name not in ("search", "columns", "boxes")]  # of searches, of tables, of boxes
 OPTIONAL = ["spec.yaml", "decisions.jsonl", "findings.json", "journal.jsonl", "predictions.parquet"]
 
 
