@@ -80,6 +80,13 @@ def test_the_first_of_equal_rows_stays() -> None:
     assert "2 of 5 rows (40.0 %) repeat an earlier row" in finding.problem
 
 
+def test_texts_that_are_their_own_target_repeat_without_a_label() -> None:
+    dataset = make_dataset({"text": ["a", "b", "A "]}, roles={"text": "text", "target": "text"})
+    finding = one("duplicates", dataset)
+    assert "repeats an earlier row, after folding case and spaces" in finding.problem
+    assert "label" not in finding.problem
+
+
 def test_duplicates_are_judged_inside_a_part() -> None:
     dataset = make_dataset(
         {"text": ["a", "a", "a", "a"], "label": ["x"] * 4}, roles=ROLES, sizes={"train": 1, "validation": 1, "test": 2}
