@@ -115,7 +115,11 @@ def test_debug_shows_the_trace(monkeypatch: pytest.MonkeyPatch, capsys: Capture)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["tnue"], "Unknown command 'tnue'. Did you mean 'tune'? Known: adapt, check, doctor, models, predict, search, tune."),
+        (
+            ["tnue"],
+            "Unknown command 'tnue'. Did you mean 'tune'? "
+            "Known: adapt, check, doctor, find, models, predict, recommend, search, segment, tune.",
+        ),
         (["--versoin"], "Unknown flag '--versoin'. Did you mean '--version'?"),
         (["tune", "a.csv", "--sede", "3"], "Unknown flag '--sede'. Did you mean '--seed'?"),
         (["tune", "a.csv", "--lr=3"], "Unknown flag '--lr'. Did you mean '--learning-rate'?"),
