@@ -29,9 +29,10 @@ from luthier.pipeline.plain_texts import tells_texts
 from luthier.pipeline.prepare import Prepared
 from luthier.pipeline.records import Run
 from luthier.pipeline.retained import Retained, measure_retained
+from luthier.pipeline.rows import training_rows
 from luthier.pipeline.run_folder import CHECKPOINTS, RunFolder, describe_data
 from luthier.pipeline.together import share_run, working_alone
-from luthier.pipeline.train import fit_settings, has_probe, training_rows
+from luthier.pipeline.train import fit_settings, has_probe
 from luthier.report import wanted_examples, write_report
 from luthier.spec import TuneSpec
 from luthier.tasks.answers.label import ALARM

@@ -20,7 +20,8 @@ from luthier.core.seat import taken_seat
 from luthier.core.seeding import generator_for
 from luthier.features.passes import PRECISIONS, batches_by_length, frozen_copy, to_device
 from luthier.pipeline.choose import Chosen
-from luthier.pipeline.train import fit_settings, known_units, learning_rows, loss_recipe
+from luthier.pipeline.rows import known_units, learning_rows
+from luthier.pipeline.train import fit_settings, loss_recipe
 from luthier.spec import TuneSpec
 from luthier.tasks.protocol import LossSum, Task
 from luthier.tasks.shaping import build_head_for

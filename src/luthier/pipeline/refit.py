@@ -12,8 +12,8 @@ from luthier.core.process import Cost, Stopwatch
 from luthier.features.probe import Probe, fit_probe
 from luthier.pipeline.before import Before, num_outputs
 from luthier.pipeline.choose import Chosen
+from luthier.pipeline.rows import known_units, learning_rows
 from luthier.pipeline.together import share_probe, working_alone
-from luthier.pipeline.train import known_units, learning_rows
 from luthier.training.ladder import RungResult, Workbench, head_weights, rung_settings, use_probe
 from luthier.training.model import TunedModel
 from luthier.training.refit import train_again

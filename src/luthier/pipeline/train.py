@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from luthier.core.decision import Decision
 from luthier.core.process import StopRequest, Stopwatch
 from luthier.core.progress import Observer
 from luthier.core.seeding import seed_for
-from luthier.data.dataset import EXAMPLE_ID
 from luthier.errors import SpecError, Stopped, raise_together
 from luthier.evaluation.display import format_score, measure_title
 from luthier.evaluation.measures import MEASURES
@@ -25,6 +24,7 @@ from luthier.pipeline.before import Before, head_reads_states, predictions_of
 from luthier.pipeline.choose import Chosen
 from luthier.pipeline.negatives import with_negatives
 from luthier.pipeline.prepare import Prepared
+from luthier.pipeline.rows import known_units, learning_rows, training_rows
 from luthier.pipeline.run_folder import RunFolder
 from luthier.pipeline.settle import build_opening
 from luthier.spec import TuneSpec
@@ -340,12 +340,6 @@ def _parts(
     }
 
 
-def known_units(chosen: Chosen, *parts: str) -> Int[np.ndarray, " u"]:
-    """The units of some parts that can be trained on."""
-    units = np.sort(np.concatenate([chosen.units(part) for part in parts]))
-    return np.asarray(units[chosen.task.known(chosen.targets[units])])
-
-
 def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[int, ActivationStore | None]:
     """What training starts from at each boundary; a head alone reads pooled vectors, or the states that it pools itself."""
     # Whatever is stored, frozen blocks have not seen the pictures that are made in each step.
@@ -358,41 +352,6 @@ def stores_by_boundary(spec: TuneSpec, chosen: Chosen, before: Before) -> dict[i
     if before.features.pooled_store is not None and not head_reads_states(spec, chosen.task):
         stores[backbone.num_blocks] = before.features.pooled_store
     return stores
-
-
-def learning_rows(
-    chosen: Chosen, units: Int[np.ndarray, " u"], store: ActivationStore | None, *, companions: Companions | None = None
-) -> TrainingRows:
-    """Some units to be learnt from, with their companions where the loss is over whole batches, or in other views."""
-    companions = companions or chosen.companions
-    if companions is None:
-        rows = training_rows(chosen, units, store, is_packed=chosen.is_packed)
-        return replace(rows, views=chosen.views) if chosen.views is not None else rows
-    own = companions.among(units)
-    return replace(training_rows(chosen, own.anchors, store), companions=own)
-
-
-def training_rows(
-    chosen: Chosen, units: Int[np.ndarray, " u"], store: ActivationStore | None, *, is_packed: bool = False
-) -> TrainingRows:
-    """Some units as the loop takes them."""
-    assert chosen.backbone.rehearsal is not None
-
-    def decode(outputs: Float[np.ndarray, "B ..."], units: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B K"]:
-        return chosen.task.decode(outputs, chosen.inputs, units)
-
-    return TrainingRows(
-        inputs=chosen.inputs,
-        rows=units,
-        targets=chosen.targets[units],
-        decode=decode,
-        store=store,
-        is_padded=chosen.backbone.rehearsal.padded and (store is None or not store.is_pooled),
-        device=chosen.device,
-        names=chosen.table.column(EXAMPLE_ID).take(chosen.inputs.row_of),
-        is_packed=is_packed,
-        mixed=chosen.mixed(units),
-    )
 
 
 def _first_event(first: RungResult, chosen: Chosen) -> Mapping[str, Any]:
