@@ -27,7 +27,8 @@ FAST = {
     "method": "full", "num_epochs": 3, "learning_rate": 1e-2, "batch_size": 8, "threads": 1, "precision": "float32",
     "bootstrap_samples": 200, "preflight": False,
 }  # fmt: skip
-FAMILIES = {"bert": AutoModelForMaskedLM, "gpt2": AutoModelForCausalLM}
+MASKED, CAUSAL = ("bert", "distilbert", "modernbert"), ("gpt2", "llama", "qwen2")
+FAMILIES = dict.fromkeys(MASKED, AutoModelForMaskedLM) | dict.fromkeys(CAUSAL, AutoModelForCausalLM)
 
 
 def sentences(words: list[str], number: int, *, seed: int) -> list[str]:
@@ -54,7 +55,7 @@ def land(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
     texts = sentences([*SEA, *LAND], 40, seed=2)
-    return {family: tiny_language_folder(folder / family, family, texts=texts) for family in (*FAMILIES, "t5", "modernbert")}
+    return {family: tiny_language_folder(folder / family, family, texts=texts) for family in (*FAMILIES, "t5")}
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,9 @@ def test_the_folder_loads_in_transformers_and_tells_texts_as_it_does_here(runs: 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_tied_weights_stay_one_tensor_and_are_saved_once(runs: dict[str, Run], family: str) -> None:
     network = FAMILIES[family].from_pretrained(runs[family].model_path)
+    if family == "llama":  # which brings a head of its own
+        assert network.get_output_embeddings().weight is not network.get_input_embeddings().weight
+        return
     table = network.get_input_embeddings().weight
     assert network.get_output_embeddings().weight is table
     with safe_open(runs[family].model_path / "model.safetensors", "pt") as file:
