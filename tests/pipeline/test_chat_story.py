@@ -193,3 +193,12 @@ def test_long_answers_are_judged_by_their_perplexity(model: Path, tmp_path: Path
     run = luthier.tune(write_csv(tmp_path / "long.csv", rows, header="prompt,completion"), out=str(tmp_path / "run"), **asked)
     assert run.metrics.primary_measure == "perplexity"
     assert run.metrics.directions["perplexity"] == "lower"
+
+
+def test_a_search_tries_what_trains_something_and_goes_by_what_steers(pairs: Path, model: Path, tmp_path: Path) -> None:
+    asked = {"threads": 1, "precision": "float32", "bootstrap_samples": 200, "preflight": False, "num_epochs": 1}
+    search = luthier.search(pairs, model=str(model), trials=2, out=str(tmp_path / "search"), **asked)
+    methods = {trial.values["training.method"] for trial in search.record.trials}
+    assert methods and "probe" not in methods
+    assert search.record.measure == "perplexity"
+    assert search.run.metrics.task == "instruction"

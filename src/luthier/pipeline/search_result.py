@@ -12,6 +12,7 @@ from luthier.evaluation.records import IndexedMeasure
 from luthier.pipeline.search_spec import SearchSpec
 from luthier.studies.records import SearchRecord, TrialRecord
 from luthier.studies.space import as_plain
+from luthier.tasks.protocol import steering_measure
 
 if TYPE_CHECKING:
     from luthier.pipeline.trials import Trials
@@ -61,7 +62,7 @@ def describe(study: "Study", trials: "Trials", asked: SearchSpec) -> SearchRecor
     from luthier.studies.importance import importances
     from luthier.studies.optimism import estimate_optimism
 
-    measure, records = trials.prepared.task.primary_measure, study.records()
+    measure, records = steering_measure(trials.prepared.task), study.records()
     rule, best = MEASURES[measure], best_of(records, measure)
     optimism = None
     if not isinstance(rule, IndexedMeasure):

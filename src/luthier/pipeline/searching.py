@@ -27,6 +27,7 @@ from luthier.spec import TuneSpec
 from luthier.studies.records import SearchRecord, TrialRecord
 from luthier.studies.settings import DEFAULT_TRIALS, SearchSettings
 from luthier.studies.space import Point, as_plain
+from luthier.tasks.protocol import has_own_head, steering_measure
 
 if TYPE_CHECKING:
     from luthier.pipeline.choose import Chosen
@@ -202,7 +203,8 @@ def _methods(spec: TuneSpec, chosen: "Chosen") -> Decision[list[str]]:
     available = available_memory_bytes() if chosen.device == "cpu" else None
     fitting: list[str] = []
     left_out: list[str] = []
-    for rung in ladder_rungs(chosen.backbone.num_blocks):
+    probe, *others = ladder_rungs(chosen.backbone.num_blocks)
+    for rung in others if has_own_head(chosen.task) else (probe, *others):  # with a head of its own there is no probe
         moving = sum(parameter.numel() for _, parameter in chosen.backbone.parameters_from(rung.boundary))
         # Weights, gradients, two moments, the best so far and the pre-trained values, four bytes each.
         needs = 24 * moving if rung.boundary < chosen.backbone.num_blocks else 0
@@ -251,7 +253,7 @@ def _open_study(asked: SearchSpec, trials: "Trials", url: str) -> "Study":
         url,
         name=study_name(asked, prepared, chosen),
         space=asked.space,
-        direction=MEASURES[prepared.task.primary_measure].direction,
+        direction=MEASURES[steering_measure(prepared.task)].direction,
         proposals=Proposals(sampler=settings.sampler, seed=asked.base.training.seed, defaults=defaults),
         limit=num_trials(asked, defaults) or MOST_TRIALS,
         seconds=settings.seconds,
@@ -291,7 +293,7 @@ def _work(opened: Opened, stop: StopRequest, observer: Observer) -> int:
     from luthier.studies.pruners import PRUNERS
     from luthier.studies.work import work
 
-    study, measure, ran = opened.study, opened.trials.prepared.task.primary_measure, 0
+    study, measure, ran = opened.study, steering_measure(opened.trials.prepared.task), 0
     done = sum(record.is_over for record in study.records())
     if done:
         observer.note(f"{count_of(done, 'trial')} of this study {'is' if done == 1 else 'are'} over already")

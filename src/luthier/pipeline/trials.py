@@ -32,6 +32,7 @@ from luthier.spec import TuneSpec
 from luthier.studies.records import Outcome
 from luthier.studies.space import Space, Value, every_dimension, every_value
 from luthier.studies.work import Report
+from luthier.tasks.protocol import has_own_head, steering_measure
 from luthier.training.memory import is_out_of_memory
 from luthier.training.methods.rung import Rung
 from luthier.training.settle import Opening
@@ -135,7 +136,7 @@ class Trials:
         chosen = replace(desk.chosen, backbone=copy.deepcopy(desk.chosen.backbone))
         before = desk.before(spec, self.prepared)
         rungs = choose_rungs(spec, chosen)
-        measure = self.prepared.task.primary_measure
+        measure = steering_measure(self.prepared.task)
 
         def judge(share: float, scores: Mapping[str, float]) -> None:
             report(share, scores[measure])
@@ -143,7 +144,7 @@ class Trials:
         nowhere = RunFolder(Path(), origin={}, checkpoint_seconds=None, observer=Quiet())
         bench = make_workbench(spec, self.prepared, chosen, before, folder=nowhere, observer=Quiet(), stop=self._stop)
         # Only where there is a single training are there steps that can be compared with those of others.
-        num_trainings = len(rungs) - 1 + (not has_probe(spec, chosen.task))
+        num_trainings = len(rungs) - (has_probe(spec, chosen.task) or has_own_head(chosen.task))
         own = replace(
             bench,
             shelf=None,
