@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("pictures", type=Path, nargs="?", help="a folder with one sub-folder per class")
     parser.add_argument("--model", help="a model folder, or a name of the hub")
-    arguments, _ = parser.parse_known_args()
+    arguments = parser.parse_args()
     pictures = arguments.pictures or draw_pictures(HERE / "pictures")
     model = arguments.model or str(tiny_image_model(HERE / "network", seed=0))
     for name, recipe in RECIPES.items():

@@ -1,6 +1,7 @@
 """The examples run, and every shipped spec loads."""
 
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,10 @@ def test_there_is_an_example_for_texts_and_one_for_pictures() -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_examples_run_and_end_with_an_answer(script: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples_run_and_end_with_an_answer(
+    script: Path, workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(script)])
     runpy.run_path(str(script), run_name="__main__")
     out = capsys.readouterr().out
     assert "VERDICT" in out

@@ -111,10 +111,9 @@ class BoxSettings(Settings):
     picture_side: int | None = Field(
         None,
         ge=32,
-        le=4096,
         description="Longer side of pictures that boxes are found on, in pixels (default: the model's, at least 320)",
     )
-    limit: int = Field(100, ge=1, le=1000, description="Most boxes that are answered for one picture")
+    limit: int = Field(100, ge=1, description="Most boxes that are answered for one picture")
     overlap: float = Field(
         0.6,
         gt=0,

@@ -52,7 +52,8 @@ def test_free_text_is_no_label() -> None:
     columns = {"message": ["a b", "c d"], "answer": ["long text", "other text"]}
     schema = make_dataset(columns, roles={"text": "message", "target": "answer"}, kinds={"answer": Kind.TEXT}).schema
     with pytest.raises(DataError, match="'answer' holds free text, not labels"):
-        choose_task(schema)
+        choose_task(schema, name="text-classification")
+    assert choose_task(schema)[0].name == "sequence-to-sequence"
 
 
 def test_a_misspelt_task_shows_the_nearest() -> None:
@@ -86,10 +87,10 @@ def test_the_answers_decide_which_task_it_is(values: list[str], kind: Kind, expe
 def test_what_also_fits_is_told_and_can_be_asked_for() -> None:
     ratings = answers(["1", "2", "3", "4", "5"] * 4, Kind.CATEGORY).schema
     _, decision = choose_task(ratings)
-    assert decision.evidence["also"] == ["text-regression"]
+    assert "text-regression" in decision.evidence["also"]
     assert choose_task(ratings, name="text-regression")[0].name == "text-regression"
     prices = answers([f"{number}.5" for number in range(30)], Kind.NUMBER).schema
-    assert choose_task(prices)[1].evidence["also"] == ["text-classification"]
+    assert "text-classification" in choose_task(prices)[1].evidence["also"]
     assert choose_task(prices, name="text-classification")[0].name == "text-classification"
 
 
