@@ -101,6 +101,10 @@ class TestImageRegression(NumberConformance):
     name = "image-regression"
 
 
+class TestAudioMultiLabel(ListConformance):
+    name = "audio-multi-label"
+
+
 class TestAudioRegression(NumberConformance):
     name = "audio-regression"
 

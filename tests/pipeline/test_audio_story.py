@@ -138,6 +138,20 @@ def test_every_family_goes_the_same_way(family: str, sounds: Path, tmp_path: Pat
     assert set(luthier.load_model(run.folder).predict(files)) <= set(PITCHES)
 
 
+def test_recordings_are_answered_with_any_number_of_labels(sounds: Path, audio_model: Path, tmp_path: Path) -> None:
+    lists = {"high": '["whistle", "loud"]', "middle": '["loud"]', "low": "[]"}
+    for part in ("train", "test"):
+        files = sorted((sounds / part).glob("*/*.wav"))
+        rows = [{"file": str(path), "heard": lists[path.parent.name]} for path in files]
+        (tmp_path / f"{part}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    run = luthier.tune(tmp_path, target="heard", model=str(audio_model), out=str(tmp_path / "run"), method="full", **SETTINGS)
+    assert run.metrics.task == "audio-multi-label"
+    assert run.metrics.test["tuned"]["micro_f1"].value > run.metrics.test["majority"]["micro_f1"].value
+    model = luthier.load_model(run.folder)
+    high, low = model.predict_probs([str(next(sounds.glob(f"test/{pitch}/*.wav"))) for pitch in ("high", "low")])
+    assert high[model.labels.index("whistle")] > low[model.labels.index("whistle")]
+
+
 def test_recordings_are_answered_with_numbers(sounds: Path, audio_model: Path, tmp_path: Path) -> None:
     for part in ("train", "test"):
         files = sorted((sounds / part).glob("*/*.wav"))

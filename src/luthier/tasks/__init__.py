@@ -24,6 +24,7 @@ TASKS: Family[Task] = Family(
         "token-classification": "luthier.tasks.token_classification:TASK",
         "token-tagging": "luthier.tasks.token_tagging:TASK",
         "audio-classification": "luthier.tasks.audio_classification:TASK",
+        "audio-multi-label": "luthier.tasks.audio_multi_label:TASK",
         "audio-regression": "luthier.tasks.audio_regression:TASK",
         "speech-to-text": "luthier.tasks.speech_to_text:TASK",
         "speech-recognition": "luthier.tasks.speech_recognition:TASK",
