@@ -130,7 +130,7 @@ def _marked_kind(sample: Sequence[str]) -> Kind | None:
     if sum(read_relevance(value) is not None for value in sample) >= _MOSTLY * len(sample):
         return Kind.RELEVANCE
     filled = [value for value in sample if value != "[]"]
-    if filled and sum(map(looks_like_boxes, filled)) + len(sample) - len(filled) >= _MOSTLY * len(sample):
+    if filled and sum(map(looks_like_boxes, filled)) >= _MOSTLY * len(filled):
         return Kind.BOXES
     forms = [looks_like(value) for value in sample]
     for kind in (Kind.ANSWERS, Kind.SLOTS):
