@@ -125,15 +125,15 @@ def rung_name(rung: str) -> str:
     """What a rung of the ladder is called in the report.
 
     Example:
-        >>> rung_name("probe"), rung_name("top-blocks:2"), rung_name("full")
-        ('Probe', 'Top 2 blocks', 'All blocks')
+        >>> rung_name("probe"), rung_name("top-blocks:2"), rung_name("full"), rung_name("pretrained")
+        ('Probe', 'Top 2 blocks', 'All blocks', 'As it comes')
     """
     if rung.startswith("top-blocks:"):
         number = rung.partition(":")[2]
         return "Top block" if number == "1" else f"Top {number} blocks"
     if rung.partition(":")[0] == "gradual":
         return "One block after the other"
-    return {"probe": "Probe", "full": "All blocks"}.get(rung, rung)
+    return {"probe": "Probe", "full": "All blocks", "pretrained": "As it comes"}.get(rung, rung)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
