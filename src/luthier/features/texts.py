@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from luthier.core.environment import cache_folder
 from luthier.core.process import Cost
 from luthier.core.progress import Observer, Quiet
-from luthier.features.passes import PRECISIONS, PassSettings, batches_by_length, compute_features, frozen_copy, to_device
+from luthier.features.frozen_vectors import computed_vectors, kept_vectors
+from luthier.features.passes import PRECISIONS, batches_by_length, to_device
 from luthier.features.probe import unit_length
 from luthier.models.backbone import Backbone, wrap_backbone
 from luthier.models.layout import find_layout
@@ -47,36 +47,22 @@ class TextReader:
         inputs = TokenInputs.build(encoded.ids, encoded.offsets, pad_id=self.processor.pad_id)
         if not len(texts):
             return np.zeros((0, self.model.width), dtype=np.float32)
-        pooled = self._kept(inputs) if self.keeps else self._computed(inputs)
+        pooled = self._vectors(inputs)
         return np.asarray(unit_length(pooled) * np.sqrt(self.model.width), dtype=np.float32)
 
-    def _kept(self, inputs: TokenInputs) -> Float[np.ndarray, "N D"]:
-        self.backbone.rehearse(to_device(inputs.batch(np.arange(1)), dtype=torch.float32, device="cpu"))
-        identity = {
-            "weights": self.model.weights_sha256,
-            "processor": self.processor.fingerprint(),
-            "device": self.device.partition(":")[0],
-            "threads": torch.get_num_threads(),
-        }
-        settings = PassSettings(
-            identity=identity,
-            root=cache_folder() / "store",
-            precision=self.model.precision,
-            store_type="float32",
+    def _vectors(self, inputs: TokenInputs) -> Float[np.ndarray, "N D"]:
+        if not self.keeps:
+            return computed_vectors(self.backbone, inputs, self.model, device=self.device)
+        vectors, cost = kept_vectors(
+            self.backbone,
+            inputs,
+            self.model,
+            fingerprint=self.processor.fingerprint(),
             device=self.device,
+            observer=self.observer,
         )
-        found = compute_features(self.backbone, inputs, settings, boundary_rows={}, observer=self.observer)
-        self.costs.append(found.cost)
-        return found.pooled
-
-    def _computed(self, inputs: TokenInputs) -> Float[np.ndarray, "N D"]:
-        runner = frozen_copy(self.backbone, precision=self.model.precision, device=self.device)
-        found = np.empty((len(inputs.lengths), self.model.width), dtype=np.float32)
-        with torch.inference_mode():
-            for rows in batches_by_length(inputs.lengths):
-                batch = to_device(inputs.batch(rows), dtype=PRECISIONS[self.model.precision], device=self.device)
-                found[rows] = runner.pool(runner(batch)).float().cpu().numpy()
-        return found
+        self.costs.append(cost)
+        return vectors
 
 
 def load_text_reader(

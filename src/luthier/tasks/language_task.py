@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from luthier.core.decision import Decision
 from luthier.data.dataset import EXAMPLE_ID, Dataset
@@ -21,36 +21,30 @@ from luthier.evaluation.measures.language import LOSS, TOKENS
 from luthier.evaluation.predictions import with_ids
 from luthier.evaluation.records import Predictions
 from luthier.models.processors import TextProcessor
-from luthier.models.settings import HeadSettings, NetworkKind
+from luthier.models.settings import NetworkKind
 from luthier.tasks.answers.label import groups_of
 from luthier.tasks.inputs import Inputs
 from luthier.tasks.language_inputs import CausalInputs, LanguageInputs, MaskedInputs
 from luthier.tasks.ngrams import NGRAM, UNIGRAM
+from luthier.tasks.own_head import OwnHeadTask
 from luthier.tasks.protocol import (
     FIT,
-    LINEAR,
-    PLAIN,
     Baseline,
-    HeadOrigin,
-    LossRecipe,
-    LossSum,
     Modality,
     ProbeLoss,
     TaskState,
 )
 from luthier.tasks.row_task import NO_SCRATCH
-from luthier.tasks.token_losses import token_loss, told
-from luthier.tasks.word_inputs import IGNORED
+from luthier.tasks.token_losses import told
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from torch import Tensor, nn
 
 LIKELIHOOD = "likelihood"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageTask:
+class LanguageTask(OwnHeadTask):
     """The tokens of a text, from those before them or from all others.
 
     Attributes:
@@ -129,26 +123,6 @@ class LanguageTask:
         """The tokens that are to be told, where the network tells them."""
         assert isinstance(inputs, LanguageInputs)
         return inputs.labels(np.arange(len(inputs.lengths)))
-
-    def known(self, targets: np.ndarray) -> Bool[np.ndarray, " U"]:
-        """Units with a token that is to be told."""
-        return np.asarray((targets != IGNORED).any(axis=1))
-
-    def build_head(self, width: int, state: TaskState, *, settings: HeadSettings = LINEAR, seed: int) -> "nn.Module":
-        """The network's own."""
-        from luthier.models.heads import OwnHead
-
-        return OwnHead()
-
-    def loss(self, outputs: "Tensor", targets: "Tensor", *, recipe: LossRecipe = PLAIN) -> LossSum:
-        """Cross-entropy over the tokens that are to be told, in float32."""
-        return token_loss(outputs, targets, label_smoothing=recipe.label_smoothing)
-
-    def start_loss(
-        self, state: TaskState, head_origin: HeadOrigin, *, recipe: LossRecipe = PLAIN
-    ) -> tuple[float, float] | None:
-        """It depends on what the network has read before: nothing is said."""
-        return None
 
     def decode(
         self, outputs: Float[np.ndarray, "B T V"], inputs: Inputs, units: Int[np.ndarray, " B"]

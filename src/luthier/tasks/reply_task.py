@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from luthier.core.decision import Decision
 from luthier.data.dataset import EXAMPLE_ID, Dataset
@@ -20,18 +20,14 @@ from luthier.data.findings import Finding
 from luthier.data.schema import Schema
 from luthier.evaluation.language_predictions import language_predictions
 from luthier.evaluation.records import Predictions
-from luthier.models.settings import HeadSettings, NetworkKind
+from luthier.models.settings import NetworkKind
 from luthier.models.text_processor import TextProcessor
 from luthier.tasks.answers.label import groups_of
 from luthier.tasks.inputs import Inputs
+from luthier.tasks.own_head import OwnHeadTask
 from luthier.tasks.protocol import (
-    LINEAR,
-    PLAIN,
     Baseline,
     Generate,
-    HeadOrigin,
-    LossRecipe,
-    LossSum,
     Modality,
     ProbeLoss,
     TaskState,
@@ -42,13 +38,11 @@ from luthier.tasks.reply_preview import preview
 from luthier.tasks.reply_reading import ReplyReading, answer_ends
 from luthier.tasks.reply_writing import write
 from luthier.tasks.row_task import NO_SCRATCH
-from luthier.tasks.token_losses import token_loss, told
-from luthier.tasks.word_inputs import IGNORED
+from luthier.tasks.token_losses import told
 from luthier.tasks.written import as_texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from torch import Tensor, nn
 
 TOLD = 2  # numbers in front of what was written: the loss of the right answer, and its tokens
 SHORT_WORDS = 8  # answers of so many words on average can be right or wrong as a whole
@@ -58,7 +52,7 @@ OF_SHORT_ANSWERS = ("same_text", "perplexity", "token_loss")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplyTask:
+class ReplyTask(OwnHeadTask):
     """A text to be continued.
 
     Attributes:
@@ -167,26 +161,6 @@ class ReplyTask:
         """Of each place the next token, where it is learnt."""
         assert isinstance(inputs, ReplyInputs)
         return inputs.targets()
-
-    def known(self, targets: np.ndarray) -> Bool[np.ndarray, " U"]:
-        """Units with a token that is learnt."""
-        return np.asarray((targets != IGNORED).any(axis=1))
-
-    def build_head(self, width: int, state: TaskState, *, settings: HeadSettings = LINEAR, seed: int) -> "nn.Module":
-        """The network's own."""
-        from luthier.models.heads import OwnHead
-
-        return OwnHead()
-
-    def loss(self, outputs: "Tensor", targets: "Tensor", *, recipe: LossRecipe = PLAIN) -> LossSum:
-        """Cross-entropy over the tokens that are learnt."""
-        return token_loss(outputs, targets, label_smoothing=recipe.label_smoothing)
-
-    def start_loss(
-        self, state: TaskState, head_origin: HeadOrigin, *, recipe: LossRecipe = PLAIN
-    ) -> tuple[float, float] | None:
-        """It depends on what the network has read before: nothing is said."""
-        return None
 
     def decode(
         self, outputs: Float[np.ndarray, "B T V"], inputs: Inputs, units: Int[np.ndarray, " B"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from luthier.core.decision import Decision
 from luthier.data.dataset import EXAMPLE_ID, Dataset
@@ -21,19 +21,15 @@ from luthier.data.schema import Kind, Schema
 from luthier.data.text_pairs import accepted_of, source_of
 from luthier.evaluation.language_predictions import language_predictions
 from luthier.evaluation.records import Predictions
-from luthier.models.settings import HeadSettings, NetworkKind
+from luthier.models.settings import NetworkKind
 from luthier.models.text_processor import TextProcessor
 from luthier.tasks.answers.label import groups_of
 from luthier.tasks.inputs import Inputs, TokenInputs
+from luthier.tasks.own_head import OwnHeadTask
 from luthier.tasks.protocol import (
     FIT,
-    LINEAR,
-    PLAIN,
     Baseline,
     Generate,
-    HeadOrigin,
-    LossRecipe,
-    LossSum,
     Modality,
     ProbeLoss,
     TaskState,
@@ -43,19 +39,17 @@ from luthier.tasks.sequence_baselines import TOLD
 from luthier.tasks.sequence_checks import check_pairs
 from luthier.tasks.sequence_inputs import SequenceInputs, answer_tokens, start_of
 from luthier.tasks.sequence_writing import write
-from luthier.tasks.token_losses import token_loss, told
-from luthier.tasks.word_inputs import IGNORED
+from luthier.tasks.token_losses import told
 from luthier.tasks.written import as_texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from torch import Tensor, nn
 
 SourceRow = tuple[str, str | None]  # a source, and what is to be learnt of it
 
 
 @dataclass(frozen=True, kw_only=True)
-class SequenceTask:
+class SequenceTask(OwnHeadTask):
     """One text from another.
 
     Attributes:
@@ -152,26 +146,6 @@ class SequenceTask:
         """The tokens of the answers, filled up with `IGNORED`."""
         assert isinstance(inputs, SequenceInputs)
         return inputs.labels(np.arange(len(inputs.lengths)))
-
-    def known(self, targets: Int[np.ndarray, "U L"]) -> Bool[np.ndarray, " U"]:
-        """Units with something to write."""
-        return np.asarray((targets != IGNORED).any(axis=1))
-
-    def build_head(self, width: int, state: TaskState, *, settings: HeadSettings = LINEAR, seed: int) -> "nn.Module":
-        """The network's own."""
-        from luthier.models.heads import OwnHead
-
-        return OwnHead()
-
-    def loss(self, outputs: "Tensor", targets: "Tensor", *, recipe: LossRecipe = PLAIN) -> LossSum:
-        """Cross-entropy of the answers' tokens."""
-        return token_loss(outputs, targets, label_smoothing=recipe.label_smoothing)
-
-    def start_loss(
-        self, state: TaskState, head_origin: HeadOrigin, *, recipe: LossRecipe = PLAIN
-    ) -> tuple[float, float] | None:
-        """It depends on what the network has learnt: nothing is said."""
-        return None
 
     def decode(
         self, outputs: Float[np.ndarray, "B T V"], inputs: Inputs, units: Int[np.ndarray, " B"]
