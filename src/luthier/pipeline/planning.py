@@ -31,6 +31,7 @@ from luthier.pipeline.records import Plan
 from luthier.pipeline.run_folder import refuse_taken_folder
 from luthier.pipeline.train import choose_rates, choose_rungs
 from luthier.spec import TuneSpec
+from luthier.tasks.protocol import has_own_head
 from luthier.training.methods.rung import Rung
 from luthier.training.moving import count_moving
 
@@ -86,9 +87,8 @@ def _steps(
     spec: TuneSpec, chosen: Chosen, rungs: Sequence[Rung], rates: Rates, boundaries: Mapping[int, Any]
 ) -> Sequence[Step]:
     rows = count_of(len(chosen.inputs.lengths), "row")
-    steps: list[Step] = [
-        ("measure before", f"{rows} once through the frozen model; baselines and probe", pass_seconds(chosen, rates))
-    ]
+    measured = "baselines, and the model as it comes" if has_own_head(chosen.task) else "baselines and probe"
+    steps: list[Step] = [("measure before", f"{rows} once through the frozen model; {measured}", pass_seconds(chosen, rates))]
     for rung in [rung for rung in rungs if _trains(rung, chosen)]:
         seconds = rung_seconds(spec, chosen, rung, rates, stored=any(item in boundaries for item in rung.boundaries))
         steps.append((f"train {rung.name}", _describe(spec, chosen, rung), seconds))

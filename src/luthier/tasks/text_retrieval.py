@@ -25,7 +25,7 @@ from luthier.data.schema import Kind, Schema
 from luthier.evaluation.nearest import products, ranked, unit_vectors
 from luthier.evaluation.ranked_predictions import MOST_RANKED, RELEVANCE, Judgements, ranked_predictions
 from luthier.evaluation.records import Predictions
-from luthier.models.settings import HeadSettings, NetworkKind
+from luthier.models.settings import NetworkKind
 from luthier.tasks.answers.label import groups_of
 from luthier.tasks.companions import Judged, SameLabel, twins_of
 from luthier.tasks.contrastive import ranking_loss
@@ -33,12 +33,10 @@ from luthier.tasks.inputs import Inputs
 from luthier.tasks.pairs import arranged_pairs, read_names
 from luthier.tasks.protocol import (
     FIT,
-    LINEAR,
     PLAIN,
     Baseline,
     Companions,
     Generate,
-    HeadOrigin,
     LossRecipe,
     LossSum,
     Modality,
@@ -49,10 +47,11 @@ from luthier.tasks.readings.text import TEXT
 from luthier.tasks.retrieval_baselines import BASELINES
 from luthier.tasks.retrieval_checks import check_retrieval
 from luthier.tasks.row_task import NO_SCRATCH, shown_rows
+from luthier.tasks.vector_task import VectorTask
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from torch import Tensor, nn
+    from torch import Tensor
 
 JUDGED, LABELS = "judged", "labels"
 FREE_TEXT, CATEGORY = (
@@ -63,7 +62,7 @@ NEGATIVE = "negative"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextRetrieval:
+class TextRetrieval(VectorTask):
     """Attributes as of `Task`."""
 
     name: str = "text-retrieval"
@@ -174,27 +173,9 @@ class TextRetrieval:
         kept = {row: units[~np.isin(twins[units], twins[positives[row]])] for row, units in negatives.items()}
         return Judged(positives=positives, negatives=kept, twins=twins)
 
-    def build_head(self, width: int, state: TaskState, *, settings: HeadSettings = LINEAR, seed: int) -> "nn.Module":
-        """A projection that begins as the identity."""
-        from luthier.models.projection_head import ProjectionHead
-
-        return ProjectionHead(width)
-
     def loss(self, outputs: "Tensor", targets: "Tensor", *, recipe: LossRecipe = PLAIN) -> LossSum:
         """Each query must find its document among those of the whole batch."""
         return ranking_loss(outputs, targets)
-
-    def start_loss(
-        self, state: TaskState, head_origin: HeadOrigin, *, recipe: LossRecipe = PLAIN
-    ) -> tuple[float, float] | None:
-        """Nothing can be said: it is the pre-trained model's, and depends on the batch."""
-        return None
-
-    def decode(
-        self, outputs: Float[np.ndarray, "B D"], inputs: Inputs, units: Int[np.ndarray, " B"]
-    ) -> Float[np.ndarray, "B D"]:
-        """The vectors."""
-        return outputs
 
     def merge(self, decoded: Float[np.ndarray, "U D"], row_of: Int[np.ndarray, " U"]) -> Float[np.ndarray, "N D"]:
         """Each row is one unit."""

@@ -21,7 +21,7 @@ from luthier.evaluation.baselines import word_features
 from luthier.evaluation.nearest import unit_vectors
 from luthier.evaluation.predictions import refuse_repeated_ids, with_ids
 from luthier.evaluation.records import Predictions
-from luthier.models.settings import HeadSettings, NetworkKind
+from luthier.models.settings import NetworkKind
 from luthier.tasks.answers.label import groups_of
 from luthier.tasks.answers.number import NUMBER
 from luthier.tasks.companions import Scored
@@ -29,12 +29,10 @@ from luthier.tasks.contrastive import order_loss
 from luthier.tasks.inputs import Inputs, TokenInputs
 from luthier.tasks.protocol import (
     FIT,
-    LINEAR,
     PLAIN,
     Baseline,
     Companions,
     Generate,
-    HeadOrigin,
     LossRecipe,
     LossSum,
     Modality,
@@ -44,10 +42,11 @@ from luthier.tasks.protocol import (
 )
 from luthier.tasks.readings.text_pair import TEXT_PAIR
 from luthier.tasks.row_task import NO_SCRATCH, shown_rows
+from luthier.tasks.vector_task import VectorTask
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from torch import Tensor, nn
+    from torch import Tensor
 
 SIMILARITY = "similarity"
 RATHER_READ_TOGETHER = 0.3  # how well it fits scored pairs: who reads both texts at once is nearer to the score
@@ -108,7 +107,7 @@ BASELINES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextSimilarity:
+class TextSimilarity(VectorTask):
     """Attributes as of `Task`."""
 
     name: str = "text-similarity"
@@ -194,27 +193,9 @@ class TextSimilarity:
         """The other text of each pair."""
         return Scored(scores=self.targets(table, state, roles, inputs)[:, 0])
 
-    def build_head(self, width: int, state: TaskState, *, settings: HeadSettings = LINEAR, seed: int) -> "nn.Module":
-        """A projection that begins as the identity."""
-        from luthier.models.projection_head import ProjectionHead
-
-        return ProjectionHead(width)
-
     def loss(self, outputs: "Tensor", targets: "Tensor", *, recipe: LossRecipe = PLAIN) -> LossSum:
         """How far the cosines of a batch are out of the order of its scores."""
         return order_loss(outputs, targets)
-
-    def start_loss(
-        self, state: TaskState, head_origin: HeadOrigin, *, recipe: LossRecipe = PLAIN
-    ) -> tuple[float, float] | None:
-        """Nothing can be said: it is the pre-trained model's, and depends on the batch."""
-        return None
-
-    def decode(
-        self, outputs: Float[np.ndarray, "B D"], inputs: Inputs, units: Int[np.ndarray, " B"]
-    ) -> Float[np.ndarray, "B D"]:
-        """The vectors."""
-        return outputs
 
     def merge(self, decoded: Float[np.ndarray, "U D"], row_of: Int[np.ndarray, " U"]) -> Float[np.ndarray, "N 1"]:
         """The cosine of each pair."""
