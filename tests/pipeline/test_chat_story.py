@@ -13,8 +13,9 @@ import luthier
 from luthier.cli.main import run as command
 from luthier.evaluation.predictions import read_predictions
 from luthier.models.load import load_network
-from luthier.pipeline import Run
+from luthier.pipeline import Run, plan
 from luthier.pipeline.run_folder import RunFolder
+from luthier.spec import build_spec
 from luthier.testing.language_folders import tiny_language_folder
 
 from .conftest import write_csv
@@ -70,6 +71,12 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tuned(chats: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("tuned") / "run"
     return luthier.tune(chats, model=str(model), out=str(out), **LEARNS)
+
+
+def test_a_plan_promises_no_probe_where_the_network_brings_its_head(chats: Path, model: Path) -> None:
+    found = plan(build_spec(chats, model=str(model), threads=1))
+    assert "baselines, and the model as it comes" in found.steps[0][1]
+    assert not any("probe" in f"{name} {what}" for name, what, _ in found.steps)
 
 
 def losses_of(run: Run) -> list[float]:
